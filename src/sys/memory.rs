@@ -1,0 +1,135 @@
+//! Shared memory: a sealed memfd, mapped shared, without a name in the file system.
+
+#![expect(unsafe_code, reason = "commits pages of a mapping")]
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
+use std::sync::OnceLock;
+
+/// From this length on, ask whether the memory is there before committing it (reading /proc costs some 50 µs).
+const WORTH_ASKING_BYTES: usize = 4 << 20;
+
+/// A shared mapping; unmapped on drop. Inherited by fork children at the same address.
+#[derive(Debug)]
+pub(crate) struct Mapping(MmapRaw);
+
+impl Mapping {
+    /// Maps `bytes` of new, zeroed shared memory. No page is committed yet, no file descriptor is kept.
+    pub(crate) fn new(bytes: usize) -> Result<Mapping, Errno> {
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let file = memfd_create(c"offspring", flags)?;
+        let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
+        ftruncate(&file, size).map_err(|e| if e == Errno::EFBIG { Errno::ENOMEM } else { e })?;
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+        let map = MmapOptions::new()
+            .len(bytes)
+            .map_raw(&file)
+            .map_err(|error| error.raw_os_error().map_or(Errno::ENOMEM, Errno::from_raw))?;
+        Ok(Mapping(map))
+    }
+
+    /// The first byte.
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.0.as_mut_ptr()
+    }
+
+    /// The length in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Commits the pages that hold `offset..offset + bytes`, so that no later access can fail; MADV_POPULATE_WRITE,
+    /// Linux 5.14. What cannot be backed is ENOMEM here and not SIGBUS later.
+    pub(crate) fn commit(&self, offset: usize, bytes: usize) -> Result<(), Errno> {
+        let end =
+            offset.checked_add(bytes).filter(|&end| end <= self.bytes()).ok_or(Errno::ENOMEM)?;
+        let page = page_bytes();
+        let start = offset & !(page - 1);
+        let length = (end - start).next_multiple_of(page).min(self.bytes() - start);
+        if length == 0 {
+            return Ok(());
+        }
+        if length >= WORTH_ASKING_BYTES && length as u64 > available_bytes() {
+            return Err(Errno::ENOMEM);
+        }
+        loop {
+            // SAFETY: `start` is inside the mapping (checked above).
+            let address = unsafe { self.base().add(start) };
+            // SAFETY: the range lies in this mapping; populating changes no byte, in whatever process it is used.
+            let done = unsafe { libc::madvise(address.cast(), length, libc::MADV_POPULATE_WRITE) };
+            match Errno::result(done) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EFAULT | Errno::EHWPOISON) => return Err(Errno::ENOMEM),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// The size of a page in bytes.
+pub(crate) fn page_bytes() -> usize {
+    static PAGE: OnceLock<usize> = OnceLock::new();
+    *PAGE.get_or_init(|| {
+        // SAFETY: sysconf takes a number and returns one.
+        let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        usize::try_from(bytes).unwrap_or(4096)
+    })
+}
+
+/// The machine's memory and swap in bytes; `u64::MAX` if sysinfo(2) fails.
+pub(crate) fn machine_bytes() -> u64 {
+    nix::sys::sysinfo::sysinfo()
+        .map_or(u64::MAX, |info| info.ram_total().saturating_add(info.swap_total()))
+}
+
+/// How much memory can be committed now, in bytes: what the machine has available, or less under a control group's limit.
+///
+/// The kernel would rather kill a process than refuse a page of shared memory; so ask first. Where /proc or the control
+/// groups cannot be read, there is no such limit.
+fn available_bytes() -> u64 {
+    let machine = read_kib("/proc/meminfo", "MemAvailable:");
+    let group = group_room_bytes();
+    machine.unwrap_or(u64::MAX).min(group.unwrap_or(u64::MAX))
+}
+
+fn read_kib(path: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// Limit less use of the control group that this process is in (v2, or v1's memory controller); cached files can be
+/// dropped, so they do not count as used.
+fn group_room_bytes() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let number = |path: String| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let room = |folder: String, limit: &str, used: &str| {
+        let limit = number(format!("{folder}/{limit}"))?;
+        let used = number(format!("{folder}/{used}"))?;
+        let stat = std::fs::read_to_string(format!("{folder}/memory.stat")).ok()?;
+        let cached = stat.lines().filter_map(|line| {
+            let (key, value) = line.split_once(' ')?;
+            matches!(key, "inactive_file" | "active_file").then(|| value.parse::<u64>().ok())?
+        });
+        Some(limit.saturating_sub(used.saturating_sub(cached.sum())))
+    };
+    let rooms = groups.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        if controllers.is_empty() {
+            room(format!("/sys/fs/cgroup{path}"), "memory.max", "memory.current")
+        } else if controllers.split(',').any(|name| name == "memory") {
+            let folder = format!("/sys/fs/cgroup/memory{path}");
+            room(folder, "memory.limit_in_bytes", "memory.usage_in_bytes")
+        } else {
+            None
+        }
+    });
+    rooms.min()
+}
