@@ -1,0 +1,291 @@
+//! Who is alive: a shared table with an entry for every thread that ever took part.
+//!
+//! The root of a process tree maps the table before it makes its first region or child; all descendants inherit it. A thread
+//! takes an entry the first time that it locks something. The entry's *life word* is linked into the thread's robust list, once,
+//! and stays there, so the kernel itself marks the word when the thread ends in any way:
+//!
+//! | life word | meaning | who stores it |
+//! |---|---|---|
+//! | `0` | never used | the kernel (zeroed memory) |
+//! | `OWNER_DIED \| tid` | being taken; counts as dead | the taker, by compare-exchange |
+//! | `tid \| WAITERS` | alive | the taker |
+//! | `OWNER_DIED` (with or without `WAITERS`) | dead, free to be taken | the kernel |
+//!
+//! - I1 A life word without OWNER_DIED (and not 0) belongs to a living thread whose robust list, or pending pointer, names it.
+//! - I2 The generation changes only while the life word says dead. An id (index and generation) names one thread for ever,
+//!   until 2^15 later tenants of the entry have come and gone.
+//! - I3 The thread-local id is 0 in a child of fork until that child takes an entry of its own.
+//!
+//! A death between taking and linking is covered by `list_op_pending`, set before the compare-exchange: the kernel turns
+//! `OWNER_DIED | tid` back into `OWNER_DIED`. Readers of an id load the life word first (Acquire) and the generation after it;
+//! the taker stores the generation before the life word (Release): the other order would let an old id look alive.
+//!
+//! Entries are taken in rotation, so what is known of a dead thread (pid, name) stays readable for thousands of deaths.
+
+#![expect(unsafe_code, reason = "a table of atomics in a mapping, linked into the robust list")]
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::futex::Watch;
+use crate::sys::memory::Mapping;
+use crate::sys::robust::{self, Head, OWNER_DIED, RawHead, TID_MASK, WAITERS};
+use crate::sys::{atfork, membarrier};
+use std::cell::{Cell, UnsafeCell};
+use std::mem::{MaybeUninit, offset_of};
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+const INDEX_BITS: u32 = 14;
+const GENERATION_BITS: u32 = 15;
+const ENTRY_COUNT: usize = 1 << INDEX_BITS;
+const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
+const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
+
+/// Set in all ids of a tree whose root was refused `membarrier`: wakers must run a full fence themselves. It travels in the id
+/// because that is in a register when it is needed; a load between the unlocking store and the look at the event count costs
+/// 2 ns. The two bits above are free for whoever stores ids.
+pub(crate) const NEEDS_FENCE: u32 = 1 << (INDEX_BITS + GENERATION_BITS);
+/// The id of nobody.
+pub(crate) const NOBODY: u32 = 0;
+
+/// Longest name kept, in bytes.
+const NAME_BYTES: usize = 32;
+
+/// One thread's place in the roster. Written by its tenant, read by all; the life word also by the kernel.
+#[repr(C, align(128))]
+struct Entry {
+    life: AtomicU32,
+    generation: AtomicU32,
+    /// The tenant's process, for reports.
+    pid: AtomicU32,
+    _unused: u32,
+    _unused_too: u64,
+    /// `prev` and `next` of the robust list, at the offset that glibc uses.
+    links: UnsafeCell<[MaybeUninit<u64>; 2]>,
+    /// A list head, where libc has none for the thread.
+    spare_head: UnsafeCell<MaybeUninit<RawHead>>,
+    /// The tenant's name, zero-padded; atomics, because it may be renamed while others read.
+    name: Name,
+}
+
+const _: () = assert!(size_of::<Entry>() == 128);
+const _: () = assert!(offset_of!(Entry, life) == 0);
+const _: () = assert!(offset_of!(Entry, links) + 8 == robust::NODE_OFFSET);
+
+type Name = [AtomicU64; NAME_BYTES / 8];
+
+struct Roster {
+    mapping: Mapping,
+    /// Where the search for a free entry starts; shared through the first entry-sized block, which is never given out.
+    cursor: NonNull<AtomicU32>,
+}
+
+// SAFETY: the mapping lives for ever and holds atomics; `links` and `spare_head` are touched by an entry's tenant alone.
+unsafe impl Send for Roster {}
+// SAFETY: as above.
+unsafe impl Sync for Roster {}
+
+static ROSTER: OnceLock<Roster> = OnceLock::new();
+/// The name that this process gives to entries it takes from now on.
+static PROCESS_NAME: Name = [const { AtomicU64::new(0) }; NAME_BYTES / 8];
+/// Whether `membarrier` works, so that wakers need no fence. Decided once by the root and inherited.
+static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
+
+/// What a thread knows of itself.
+struct Me {
+    id: Cell<u32>,
+    head: Cell<Option<Head>>,
+    /// The pending pointer names the alarm of a lock that this thread holds; see `Linux::name_alarm`.
+    owes: Cell<bool>,
+}
+
+thread_local! {
+    static ME: Me = const { Me { id: Cell::new(NOBODY), head: Cell::new(None), owes: Cell::new(false) } };
+}
+
+/// Maps the roster if this process has none, and makes fork children start without an id.
+pub(crate) fn ensure() -> Result<()> {
+    if ROSTER.get().is_some() {
+        return Ok(());
+    }
+    let os = |errno| Error::os("map", "the roster", errno);
+    let mapping = Mapping::new((ENTRY_COUNT + 1) * size_of::<Entry>()).map_err(os)?;
+    mapping.commit(0, size_of::<Entry>()).map_err(os)?;
+    let cursor = NonNull::new(mapping.base().cast()).expect("a mapping is never at address 0");
+    if ROSTER.set(Roster { mapping, cursor }).is_ok() {
+        ASYMMETRIC.store(membarrier::register().is_ok(), Ordering::Relaxed);
+        atfork::on_fork_child(forget_me).map_err(os)?;
+    }
+    Ok(())
+}
+
+/// The id of the calling thread, which takes an entry if it has none.
+///
+/// # Panics
+/// If the roster cannot be mapped, or 16,384 threads are alive in it.
+#[inline(always)]
+pub(crate) fn me() -> u32 {
+    match my_id() {
+        NOBODY => take_entry(),
+        id => id,
+    }
+}
+
+/// The id of the calling thread, or [`NOBODY`] if it never took an entry.
+#[inline(always)]
+pub(crate) fn my_id() -> u32 {
+    ME.with(|me| me.id.get())
+}
+
+/// The robust list head of the calling thread, which must have an entry.
+#[inline(always)]
+pub(crate) fn my_head() -> Head {
+    ME.with(|me| me.head.get()).expect("a thread that names an alarm has an entry")
+}
+
+/// Reads or changes the mark that says that this thread's pending pointer belongs to a lock it holds.
+#[inline(always)]
+pub(crate) fn owes() -> bool {
+    ME.with(|me| me.owes.get())
+}
+
+/// See [`owes`].
+#[inline(always)]
+pub(crate) fn set_owes(owes: bool) {
+    ME.with(|me| me.owes.set(owes));
+}
+
+/// Whether sleepers run `membarrier`, so that wakers need no fence.
+pub(crate) fn is_asymmetric() -> bool {
+    ASYMMETRIC.load(Ordering::Relaxed)
+}
+
+/// Whether the thread with this id has ended.
+pub(crate) fn is_dead(id: u32) -> bool {
+    watch(id).is_none()
+}
+
+/// The life word of a living thread and the value that says so; `None` if it has ended.
+pub(crate) fn watch(id: u32) -> Option<Watch<'static>> {
+    let entry = entry_of(id)?;
+    let life = entry.life.load(Ordering::Acquire);
+    let same = entry.generation.load(Ordering::Relaxed) == generation_of(id);
+    (same && life & OWNER_DIED == 0).then_some(Watch { word: &entry.life, expected: life })
+}
+
+/// The process and the name of the thread with this id, dead or alive; `None` once its entry has a later tenant.
+pub(crate) fn describe(id: u32) -> Option<(u32, String)> {
+    let entry = entry_of(id)?;
+    let (pid, name) = (entry.pid.load(Ordering::Relaxed), read_name(&entry.name));
+    (entry.generation.load(Ordering::Acquire) == generation_of(id)).then_some((pid, name))
+}
+
+/// Names this process: its entry, if it has one, and those that its threads will take. At most 32 bytes are kept.
+pub(crate) fn set_name(name: &str) {
+    write_name(&PROCESS_NAME, name);
+    if let Some(entry) = entry_of(my_id()) {
+        write_name(&entry.name, name);
+    }
+}
+
+#[cold]
+fn take_entry() -> u32 {
+    if let Err(error) = ensure() {
+        panic!("{error}");
+    }
+    let roster = ROSTER.get().expect("`ensure` has mapped it");
+    let tid = robust::tid();
+    // SAFETY: the cursor lies in the mapping's first block, committed by `ensure`, and is used atomically by all processes.
+    let start = unsafe { roster.cursor.as_ref() }.fetch_add(1, Ordering::Relaxed) as usize;
+    for step in 0..ENTRY_COUNT {
+        let index = (start + step) % ENTRY_COUNT;
+        let offset = (index + 1) * size_of::<Entry>();
+        if let Err(errno) = roster.mapping.commit(offset, size_of::<Entry>()) {
+            panic!("{}", Error::os("commit", "an entry of the roster", errno));
+        }
+        let entry = entry_at(roster, index);
+        let seen = entry.life.load(Ordering::Relaxed);
+        if seen & TID_MASK != 0 {
+            continue;
+        }
+        let spare = NonNull::new(entry.spare_head.get().cast()).expect("inside a mapping");
+        // SAFETY: used by the kernel only if this thread registers it, and the roster is never unmapped. Should the
+        // compare-exchange below fail, the head stays empty, and a later tenant writes the same bytes.
+        let head = match unsafe { Head::of_this_thread(spare) } {
+            Ok(head) => head,
+            Err(errno) => panic!("{}", Error::os("register", "a robust list", errno)),
+        };
+        head.set_pending(&entry.life);
+        let taken = OWNER_DIED | tid;
+        if entry.life.compare_exchange(seen, taken, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            head.clear_pending();
+            continue;
+        }
+        let generation = entry.generation.load(Ordering::Relaxed);
+        let generation = if generation >= GENERATION_MASK { 1 } else { generation + 1 };
+        entry.generation.store(generation, Ordering::Relaxed);
+        entry.pid.store(std::process::id(), Ordering::Relaxed);
+        for (ours, process) in entry.name.iter().zip(&PROCESS_NAME) {
+            ours.store(process.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        // SAFETY: `links` lies where the node of `life` belongs (asserted above), the roster is never unmapped, and the entry
+        // became ours by the compare-exchange.
+        unsafe { head.link(NonNull::from(&entry.life)) };
+        entry.life.store(tid | WAITERS, Ordering::Release);
+        head.clear_pending();
+        let fence = if is_asymmetric() { 0 } else { NEEDS_FENCE };
+        let id = fence | generation << INDEX_BITS | index as u32;
+        ME.with(|me| {
+            me.head.set(Some(head));
+            me.id.set(id);
+        });
+        return id;
+    }
+    let detail = format!("{ENTRY_COUNT} threads are alive in this process tree");
+    panic!("{}", Error::new(ErrorKind::LimitReached, "take", "an entry of the roster", detail));
+}
+
+/// In the child of a fork: the entry belongs to the parent's thread (I3).
+extern "C" fn forget_me() {
+    ME.with(|me| {
+        if let Some(head) = me.head.take() {
+            // The child inherits the pending pointer with the rest of the memory.
+            head.clear_pending();
+        }
+        me.id.set(NOBODY);
+        me.owes.set(false);
+    });
+}
+
+fn entry_of(id: u32) -> Option<&'static Entry> {
+    let roster = ROSTER.get()?;
+    (id != NOBODY).then(|| entry_at(roster, (id & INDEX_MASK) as usize))
+}
+
+fn entry_at(roster: &'static Roster, index: usize) -> &'static Entry {
+    let entries = roster.mapping.base().cast::<Entry>();
+    // SAFETY: the mapping has ENTRY_COUNT entries behind its first block, and the index is below that (masked, or reduced).
+    let entry = unsafe { entries.add(index + 1) };
+    // SAFETY: aligned, mapped for ever, and zeroed memory is a valid entry; all fields that others touch are atomics.
+    unsafe { &*entry }
+}
+
+fn generation_of(id: u32) -> u32 {
+    (id >> INDEX_BITS) & GENERATION_MASK
+}
+
+fn write_name(name: &Name, text: &str) {
+    let mut bytes = [0u8; NAME_BYTES];
+    let length = text.floor_char_boundary(NAME_BYTES.min(text.len()));
+    bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+    for (word, bytes) in name.iter().zip(bytes.chunks_exact(8)) {
+        word.store(u64::from_ne_bytes(bytes.try_into().expect("eight bytes")), Ordering::Relaxed);
+    }
+}
+
+fn read_name(name: &Name) -> String {
+    let bytes: Vec<u8> =
+        name.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();
+    let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
