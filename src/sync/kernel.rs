@@ -1,0 +1,76 @@
+//! What the cores need of the kernel, as a trait, so that model checkers can stand in for it.
+
+use crate::deadline::Deadline;
+use crate::prim::{AtomicU32, AtomicU64};
+
+/// What a sleeper sleeps on. The words are compared and enqueued in this order.
+#[derive(Clone, Copy)]
+pub(crate) struct Sleep<'a> {
+    /// The event count's word and the armed value seen.
+    pub(crate) event: (&'a AtomicU32, u32),
+    /// A lock word and the value seen, whose owner's life word is watched too.
+    pub(crate) owner: Option<(&'a AtomicU32, u32)>,
+    /// A number whose change ends the wait (a queue's position; its low half is compared), and a flag that must be 0 still.
+    pub(crate) world: Option<(&'a AtomicU64, u64, &'a AtomicU32)>,
+    /// The word that deaths ring.
+    pub(crate) alarm: &'a AtomicU32,
+    /// The event count could not be armed (no `membarrier`): sleep for a moment only.
+    pub(crate) unarmed: bool,
+}
+
+/// How a sleep ended. All but `TimedOut` mean: look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slept {
+    /// A wake-up on the event count, the owner's death, a changed word, or nothing at all.
+    Look,
+    /// The kernel woke us through the alarm: somebody died in the middle of an operation.
+    Alarmed,
+    /// The caller's deadline (not a backstop) has passed.
+    TimedOut,
+}
+
+/// What a waiter that is awake waits for: how long it pays to stay awake differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// The end of a critical section.
+    Lock,
+    /// A message, or room for one: first a pause of so many units of 16 ns without a look. Every look takes the line from
+    /// the other side, so a look that comes too early costs both of them a batch.
+    Queue {
+        /// How long the first pause is.
+        linger: u32,
+    },
+}
+
+/// The calls that a protocol's core makes. `Linux` is the real one; each model checker has its own.
+pub(crate) trait Kernel {
+    /// The cheap half of the asymmetric fence, run by the thread `me`.
+    fn light_fence(&self, me: u32);
+    /// The expensive half: on return, every process has passed a full fence. False if the kernel refuses.
+    fn heavy_fence(&self) -> bool;
+    /// Sleeps until woken, or until one of the words has another value.
+    fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept;
+    /// Wakes at most `count` sleepers on the word; returns how many.
+    fn wake(&self, word: &AtomicU32, count: u32) -> u32;
+    /// Whether the thread with this roster id has ended.
+    fn is_dead(&self, id: u32) -> bool;
+    /// Lets this thread's death wake one sleeper on `alarm` from now on; false if it did already.
+    fn name_alarm(&self, alarm: &AtomicU32) -> bool;
+    /// Takes back [`name_alarm`](Self::name_alarm), unless the thread names another alarm by now.
+    fn unname_alarm(&self, alarm: &AtomicU32);
+    /// Notes that the named alarm must stay in force while a lock is held, also across other operations.
+    fn keep_alarm(&self);
+    /// Names `alarm` for the length of one operation on a structure that is not a lock; no other is named meanwhile.
+    fn begin(&self, alarm: &AtomicU32);
+    /// The same for an operation on an end that this thread holds: the alarm stays named between operations.
+    fn begin_held(&self, alarm: &AtomicU32);
+    /// The end of the operation.
+    fn end(&self);
+    /// One step of waiting awake; false when it is time to sleep.
+    fn pause(&self, pace: Pace, step: u32) -> bool;
+    /// Whether to try to calm an event count that found nobody asleep; true once in many calls.
+    fn calm(&self) -> bool;
+}
+
+/// `wake` with this count wakes all.
+pub(crate) const ALL: u32 = i32::MAX as u32;

@@ -1,0 +1,194 @@
+//! The real kernel behind the cores: futexes, `membarrier`, robust lists, the roster.
+
+use crate::deadline::Deadline;
+use crate::prim::{Ordering, fence, light_fence};
+use crate::shm::roster;
+use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
+use crate::sys::futex::{self, Wakeup, Watch};
+use crate::sys::{membarrier, spin};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::time::Duration;
+
+/// Linux, as the cores see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linux;
+
+/// A sleep is never longer than this: a net under the argument, not part of it (tests turn it off).
+const BACKSTOP: Duration = Duration::from_secs(1);
+/// How long to sleep at once where the kernel refuses what a full sleep needs.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// How a waiter stays awake before it sleeps: pauses that double up to a longest, then yields of the CPU.
+const LOCK_PAUSES: u32 = 8;
+const LOCK_LONGEST: u32 = 5;
+const LOCK_YIELDS: u32 = 8;
+const QUEUE_PAUSES: u32 = 12;
+const QUEUE_LONGEST: u32 = 3;
+const QUEUE_YIELDS: u32 = 16;
+
+/// An event count that found nobody asleep is calmed once in this many rings.
+const CALM_AFTER: u32 = 1024;
+
+static BACKSTOP_OFF: AtomicBool = AtomicBool::new(false);
+static WAITV_REFUSED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static IDLE_RINGS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Makes sleeps unbounded in this process and its later children, so that a lost wake-up shows as a hang.
+#[cfg(feature = "kill-matrix")]
+pub(crate) fn backstop_off() {
+    BACKSTOP_OFF.store(true, Ordering::Relaxed);
+}
+
+impl Kernel for Linux {
+    #[inline(always)]
+    fn light_fence(&self, me: u32) {
+        light_fence();
+        if me & roster::NEEDS_FENCE != 0 {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    fn heavy_fence(&self) -> bool {
+        if roster::is_asymmetric() {
+            return membarrier::barrier().is_ok();
+        }
+        fence(Ordering::SeqCst);
+        true
+    }
+
+    fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept {
+        let alarm = Watch { word: sleep.alarm, expected: 0 };
+        let event = Watch { word: sleep.event.0, expected: sleep.event.1 };
+        if sleep.unarmed || WAITV_REFUSED.load(Ordering::Relaxed) {
+            // Without an armed event count, or with one word only, wake-ups can be missed: look again soon.
+            return ended(futex::wait(event, deadline.or_after(MOMENT)), deadline, false);
+        }
+        let until = match BACKSTOP_OFF.load(Ordering::Relaxed) {
+            true => deadline,
+            false => deadline.or_after(BACKSTOP),
+        };
+        // The alarm comes last: of several wake-ups the kernel reports the last.
+        if let Some((word, owner)) = sleep.owner {
+            let Some(life) = roster::watch(owner) else { return Slept::Look };
+            let owner = Watch { word, expected: owner };
+            return self.sleep_on(&[event, owner, life, alarm], until, deadline);
+        }
+        if let Some((position, seen, flag)) = sleep.world {
+            let position = Watch { word: futex::low_half(position), expected: seen as u32 };
+            let flag = Watch { word: flag, expected: 0 };
+            return self.sleep_on(&[event, position, flag, alarm], until, deadline);
+        }
+        self.sleep_on(&[event, alarm], until, deadline)
+    }
+
+    fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
+        futex::wake(word, count)
+    }
+
+    fn is_dead(&self, id: u32) -> bool {
+        roster::is_dead(id)
+    }
+
+    #[inline(always)]
+    fn name_alarm(&self, alarm: &AtomicU32) -> bool {
+        let head = roster::my_head();
+        if head.is_pending(alarm) {
+            return false;
+        }
+        if roster::owes() {
+            release_owed();
+        }
+        head.set_pending(alarm);
+        true
+    }
+
+    #[inline(always)]
+    fn unname_alarm(&self, alarm: &AtomicU32) {
+        let head = roster::my_head();
+        if head.is_pending(alarm) {
+            head.clear_pending();
+            roster::set_owes(false);
+        }
+    }
+
+    fn keep_alarm(&self) {
+        roster::set_owes(true);
+    }
+
+    #[inline(always)]
+    fn begin(&self, alarm: &AtomicU32) {
+        if roster::owes() {
+            release_owed();
+        }
+        roster::my_head().set_pending(alarm);
+    }
+
+    #[inline(always)]
+    fn end(&self) {
+        roster::my_head().clear_pending();
+    }
+
+    #[inline(always)]
+    fn begin_held(&self, alarm: &AtomicU32) {
+        if !roster::my_head().is_pending(alarm) {
+            self.begin(alarm);
+        }
+    }
+
+    fn pause(&self, pace: Pace, step: u32) -> bool {
+        let (pauses, longest, yields) = match pace {
+            Pace::Lock => (LOCK_PAUSES, LOCK_LONGEST, LOCK_YIELDS),
+            Pace::Queue { linger } if step == 0 => {
+                spin::units(linger);
+                return true;
+            }
+            Pace::Queue { .. } => (QUEUE_PAUSES, QUEUE_LONGEST, QUEUE_YIELDS),
+        };
+        if step < pauses {
+            spin::units(1 << step.min(longest));
+        } else if step < pauses + yields {
+            std::thread::yield_now();
+        }
+        step < pauses + yields
+    }
+
+    fn calm(&self) -> bool {
+        IDLE_RINGS.with(|rings| {
+            let count = rings.get() + 1;
+            rings.set(count % CALM_AFTER);
+            count == CALM_AFTER
+        })
+    }
+}
+
+impl Linux {
+    fn sleep_on(self, watches: &[Watch<'_>], until: Deadline, deadline: Deadline) -> Slept {
+        let wakeup = futex::wait_any(watches, until);
+        if wakeup == Wakeup::Refused {
+            WAITV_REFUSED.store(true, Ordering::Relaxed);
+        }
+        ended(wakeup, deadline, wakeup == Wakeup::Woken(watches.len() - 1))
+    }
+}
+
+/// The pending pointer names the alarm of a lock that this thread took after waiting and still holds; now it is needed for
+/// something else. Wake one of that lock's sleepers: it will see this thread as the owner, and watch its life word instead.
+#[cold]
+fn release_owed() {
+    if let Some(alarm) = roster::my_head().pending_word() {
+        futex::wake_at(alarm, 1);
+    }
+    roster::set_owes(false);
+}
+
+fn ended(wakeup: Wakeup, deadline: Deadline, alarmed: bool) -> Slept {
+    match wakeup {
+        Wakeup::Woken(_) if alarmed => Slept::Alarmed,
+        Wakeup::TimedOut if deadline.has_passed() => Slept::TimedOut,
+        _ => Slept::Look,
+    }
+}

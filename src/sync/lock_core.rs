@@ -1,0 +1,231 @@
+//! The lock's algorithm, over any kernel: who owns it, how to wait for it, how to take it from the dead.
+//!
+//! Three words: the *owner* (a roster id, 0 if free), an [event count](crate::sync::event_count) for those who sleep, and an
+//! *alarm*, always 0, on which deaths wake a sleeper. Locking is one compare-exchange of the owner word; it is the ownership
+//! itself, so there is nothing to link or unlink around a critical section and no window in which a death goes unnoticed.
+//! Unlocking is a plain release store of 0 and a look at the event count.
+//!
+//! | owner word | meaning |
+//! |---|---|
+//! | `0` | free |
+//! | an id, the roster says alive | held |
+//! | an id, the roster says dead | held by a dead thread: free for whoever finds it, with the news |
+//!
+//! A fourth word, `slow`, is 1 while the owner is one that had armed the event count: its pending pointer names the alarm until
+//! it unlocks. It is written by the owner alone; a dead owner may leave a 1, which costs the next one a look.
+//!
+//! - L1 The owner word leaves 0 only by the new owner's compare-exchange, and a living owner's id only by that owner's store.
+//!   It leaves a dead owner's id by a compare-exchange of whoever finds the owner dead.
+//! - L2 While anybody sleeps, one of these answers for the sleepers:
+//!   A. a thread in `acquire_slow`, awake, whose pending pointer names the alarm: it is going to look;
+//!   B. the owner, if `slow`: its unlock rings, its death wakes a sleeper through the alarm;
+//!   C. a sleeper that watches the life word of the present owner: the owner's unlock rings, its death wakes that sleeper;
+//!   D. one that has stored 0 and not yet rung: as B or C.
+//!
+//!   A passes to B by taking the lock, to C by going to sleep on the owner that it saw (the kernel compares the owner word as it
+//!   enqueues the sleeper). A sleeper's own death, awake or asleep, wakes another one through the alarm.
+//! - L3 A waiter that gives up passes on the wake-up that it may have had, while the alarm is still named.
+//!
+//! What a `kill -9` leaves: a dead id in the owner word, at worst. The next one to lock takes it over by one compare-exchange and
+//! is told whose death it was; if it is killed at that, its own id is the dead one. See `sync/README.md` for the timelines.
+
+use crate::deadline::Deadline;
+use crate::prim::{AtomicU32, Ordering};
+use crate::sync::event_count::EventCount;
+use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
+
+/// The lock's words that only the lock itself changes; the alarm is passed in, for several locks may share one.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct LockCore {
+    owner: AtomicU32,
+    event: EventCount,
+    slow: AtomicU32,
+}
+
+/// How a lock was acquired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acquired {
+    /// It was free.
+    Free,
+    /// It was held by the thread with this roster id, which has ended.
+    FromDead(u32),
+}
+
+/// Why a lock was not acquired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A living thread holds it (the caller itself, perhaps).
+    Held,
+    /// So it was until the deadline.
+    TimedOut,
+    /// So it was until the setting said that waiting was in vain.
+    Stopped,
+}
+
+/// Where a lock stands: whose alarm its waiters use, and what else concerns them.
+pub(crate) trait Setting {
+    /// The word that deaths ring.
+    fn alarm(&self) -> &AtomicU32;
+
+    /// Whether the lock itself names the alarm: while it is waited for, and until an owner that had waited unlocks. Otherwise
+    /// the caller names it for the whole operation, in which the lock is acquired and released.
+    fn is_own(&self) -> bool;
+
+    /// The alarm has woken the caller. Where sleepers of several kinds share an alarm, this wakes them all.
+    fn alarmed<K: Kernel>(&self, _kernel: &K) {}
+
+    /// Whether there is no point in waiting any longer.
+    fn should_stop(&self) -> bool {
+        false
+    }
+}
+
+/// The setting of a lock that stands alone, with its alarm.
+#[derive(Debug)]
+pub(crate) struct Alone<'a>(pub(crate) &'a AtomicU32);
+
+impl Setting for Alone<'_> {
+    fn alarm(&self) -> &AtomicU32 {
+        self.0
+    }
+
+    fn is_own(&self) -> bool {
+        true
+    }
+}
+
+impl LockCore {
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) const fn new() -> LockCore {
+        LockCore { owner: AtomicU32::new(0), event: EventCount::new(), slow: AtomicU32::new(0) }
+    }
+
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn new() -> LockCore {
+        LockCore { owner: AtomicU32::new(0), event: EventCount::new(), slow: AtomicU32::new(0) }
+    }
+
+    /// Takes the lock if it is free: the fast path.
+    #[inline(always)]
+    pub(crate) fn acquire_free(&self, me: u32) -> bool {
+        self.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Takes the lock if it is free or its owner is dead.
+    pub(crate) fn try_acquire<K: Kernel>(&self, kernel: &K, me: u32) -> Result<Acquired, Refused> {
+        self.take(kernel, me).ok_or(Refused::Held)
+    }
+
+    /// Waits for the lock: awake for a moment, then asleep.
+    #[cold]
+    pub(crate) fn acquire_slow<K: Kernel>(
+        &self,
+        kernel: &K,
+        me: u32,
+        setting: &impl Setting,
+        deadline: Deadline,
+    ) -> Result<Acquired, Refused> {
+        if let Some(acquired) = self.take(kernel, me) {
+            return Ok(acquired);
+        }
+        let mut step = 0;
+        while kernel.pause(Pace::Lock, step) {
+            if self.owner.load(Ordering::Relaxed) == 0 && self.acquire_free(me) {
+                return Ok(Acquired::Free);
+            }
+            step += 1;
+        }
+        let own = setting.is_own();
+        if own {
+            kernel.name_alarm(setting.alarm());
+        }
+        let acquired = self.sleep_until_taken(kernel, me, setting, deadline);
+        match (&acquired, own) {
+            (Ok(_), true) => {
+                self.slow.store(1, Ordering::Relaxed);
+                kernel.keep_alarm();
+            }
+            (Err(_), true) => kernel.unname_alarm(setting.alarm()),
+            (_, false) => {}
+        }
+        acquired
+    }
+
+    fn sleep_until_taken<K: Kernel>(
+        &self,
+        kernel: &K,
+        me: u32,
+        setting: &impl Setting,
+        deadline: Deadline,
+    ) -> Result<Acquired, Refused> {
+        loop {
+            let armed = self.event.arm(kernel);
+            if let Some(acquired) = self.take(kernel, me) {
+                return Ok(acquired);
+            }
+            let owner = self.owner.load(Ordering::Relaxed);
+            if owner == 0 {
+                continue;
+            }
+            let stopped = setting.should_stop();
+            if stopped || deadline.has_passed() {
+                self.event.pass_on(kernel);
+                return Err(if stopped { Refused::Stopped } else { Refused::TimedOut });
+            }
+            let sleep = Sleep {
+                event: (self.event.word(), armed.value),
+                owner: Some((&self.owner, owner)),
+                world: None,
+                alarm: setting.alarm(),
+                unarmed: armed.unarmed,
+            };
+            if kernel.sleep(sleep, deadline) == Slept::Alarmed {
+                setting.alarmed(kernel);
+            }
+        }
+    }
+
+    /// One attempt, on a free lock or a dead owner's.
+    fn take<K: Kernel>(&self, kernel: &K, me: u32) -> Option<Acquired> {
+        let owner = self.owner.load(Ordering::Relaxed);
+        let acquired = match owner {
+            0 => Acquired::Free,
+            _ if kernel.is_dead(owner) => Acquired::FromDead(owner),
+            _ => return None,
+        };
+        let taken = self.owner.compare_exchange(owner, me, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok().then_some(acquired)
+    }
+
+    /// Gives the lock back; the caller, `me`, owns it.
+    ///
+    /// The store of 0 needs no compare-exchange (L1). Nor is the owner word loaded to make sure: on some CPUs a load of a word
+    /// that a locked instruction has just written costs as much as half the lock.
+    #[inline(always)]
+    pub(crate) fn release<K: Kernel>(&self, kernel: &K, me: u32, alarm: &AtomicU32) {
+        if self.slow.load(Ordering::Relaxed) != 0 {
+            return self.release_slow(kernel, me, alarm);
+        }
+        self.owner.store(0, Ordering::Release);
+        self.event.ring(kernel, me, alarm);
+    }
+
+    #[cold]
+    fn release_slow<K: Kernel>(&self, kernel: &K, me: u32, alarm: &AtomicU32) {
+        self.slow.store(0, Ordering::Relaxed);
+        self.owner.store(0, Ordering::Release);
+        self.event.ring(kernel, me, alarm);
+        kernel.unname_alarm(alarm);
+    }
+
+    /// The event count of those who wait for the lock.
+    pub(crate) fn event(&self) -> &EventCount {
+        &self.event
+    }
+
+    /// The owner word as it is: 0, or a roster id.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner.load(Ordering::Relaxed)
+    }
+}

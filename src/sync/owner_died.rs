@@ -1,0 +1,132 @@
+//! The news that a lock's last owner died, together with the lock.
+
+use crate::shm::roster;
+use crate::sync::lock_core::Acquired;
+use crate::sync::mutex::MutexGuard;
+use bytemuck::Pod;
+use std::fmt;
+
+/// Marks, in `Mutex::died`, an owner that panicked rather than died.
+pub(crate) const PANICKED: u32 = 1 << 31;
+
+/// Why a [`Mutex`](crate::Mutex) was not simply locked.
+pub enum LockError<'a, T: Pod> {
+    /// The lock is held now, but its last owner died or panicked in the middle; the guard is inside.
+    OwnerDied(OwnerDied<'a, T>),
+    /// `try_lock`: a living thread holds the lock.
+    WouldBlock,
+    /// A living thread held the lock until the deadline.
+    TimedOut,
+}
+
+/// The guard of a lock whose last owner died or panicked while it held it.
+///
+/// The data is what that owner left, perhaps half-written. Look at it, repair it, and call [`recover`](Self::recover). Dropping
+/// this instead unlocks and leaves the news to the next owner; so does dying.
+#[must_use = "dropping this leaves the mark for the next owner"]
+pub struct OwnerDied<'a, T: Pod> {
+    guard: MutexGuard<'a, T>,
+}
+
+/// Who died, or panicked, with a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pid: Option<u32>,
+    name: String,
+    panicked: bool,
+}
+
+impl<'a, T: Pod> OwnerDied<'a, T> {
+    #[cold]
+    pub(crate) fn new(guard: MutexGuard<'a, T>, acquired: Acquired) -> OwnerDied<'a, T> {
+        // From here on a later owner is told even if we leave without recovering; and if we die, we are the dead owner.
+        if let Acquired::FromDead(id) = acquired {
+            guard.lock().set_died(id);
+        }
+        OwnerDied { guard }
+    }
+
+    /// Whose death it was.
+    pub fn owner(&self) -> Owner {
+        let died = self.guard.lock().died();
+        let (pid, name) = roster::describe(died & !PANICKED).unzip();
+        Owner { pid, name: name.unwrap_or_default(), panicked: died & PANICKED != 0 }
+    }
+
+    /// Declares the data sound (repair it before or after, while you hold the guard): later locks succeed again.
+    pub fn recover(self) -> MutexGuard<'a, T> {
+        self.guard.lock().set_died(0);
+        self.guard
+    }
+
+    /// The data as the dead owner left it.
+    pub fn get(&self) -> &T {
+        &self.guard
+    }
+
+    /// The data, to repair it before [`recover`](Self::recover).
+    pub fn get_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+impl Owner {
+    /// The process, or `None` if so many threads have come since that the roster has forgotten this one.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// The process's name, as given to [`Builder::name`](crate::Builder::name); empty if it had none or is forgotten.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it panicked with the guard held; otherwise it was killed, or ended without dropping the guard.
+    pub fn panicked(&self) -> bool {
+        self.panicked
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.name.as_str(), self.pid) {
+            ("", Some(pid)) => write!(f, "process {pid}"),
+            (name, Some(pid)) => write!(f, "process {pid} ({name})"),
+            (_, None) => write!(f, "a process that is gone"),
+        }
+    }
+}
+
+impl<T: Pod> fmt::Debug for OwnerDied<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnerDied").field("owner", &self.owner()).finish_non_exhaustive()
+    }
+}
+
+impl<T: Pod> fmt::Debug for LockError<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LockError::OwnerDied(died) => f.debug_tuple("OwnerDied").field(&died.owner()).finish(),
+            LockError::WouldBlock => f.write_str("WouldBlock"),
+            LockError::TimedOut => f.write_str("TimedOut"),
+        }
+    }
+}
+
+impl<T: Pod> fmt::Display for LockError<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LockError::OwnerDied(died) => {
+                let owner = died.owner();
+                let how = if owner.panicked() { "panicked" } else { "died" };
+                write!(f, "lock a mutex: {owner} {how} while it held it")
+            }
+            LockError::WouldBlock => f.write_str("lock a mutex: another thread holds it"),
+            LockError::TimedOut => {
+                f.write_str("lock a mutex: another thread held it until the deadline")
+            }
+        }
+    }
+}
+
+impl<T: Pod> std::error::Error for LockError<'_, T> {}
