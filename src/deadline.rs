@@ -23,6 +23,11 @@ impl Deadline {
         Deadline(Instant::now().checked_add(timeout))
     }
 
+    /// Whether this is no deadline at all.
+    pub(crate) fn is_never(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether the time has come.
     pub(crate) fn has_passed(&self) -> bool {
         self.0.is_some_and(|instant| Instant::now() >= instant)

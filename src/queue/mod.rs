@@ -1,12 +1,22 @@
-#![doc = include_str!("README.md")]
+#![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
-mod ends;
-mod error;
-mod iter;
-mod plain;
-mod ring;
 pub(crate) mod ring_core;
 
+#[cfg(not(any(loom, shuttle)))]
+mod ends;
+#[cfg(not(any(loom, shuttle)))]
+mod error;
+#[cfg(not(any(loom, shuttle)))]
+mod iter;
+#[cfg(not(any(loom, shuttle)))]
+mod plain;
+#[cfg(not(any(loom, shuttle)))]
+mod ring;
+
+#[cfg(all(test, any(loom, shuttle)))]
+mod model;
+
+#[cfg(not(any(loom, shuttle)))]
 pub use self::{
     ends::{Consumer, Producer},
     error::{

@@ -179,7 +179,7 @@ impl RingCore {
         let mut armed = false;
         let sent = loop {
             if !self.producer.lock.acquire_free(me) {
-                if let Err(failed) = self.lock_slow(kernel, me, Side::Producer, patience) {
+                if let Err(failed) = self.lock_slow(kernel, me, Side::Producer, patience, armed) {
                     break Err(failed);
                 }
             }
@@ -222,7 +222,7 @@ impl RingCore {
         let received = loop {
             let locked = match self.consumer.lock.acquire_free(me) {
                 true => Ok(()),
-                false => self.lock_slow(kernel, me, Side::Consumer, patience),
+                false => self.lock_slow(kernel, me, Side::Consumer, patience, armed),
             };
             match locked {
                 Ok(()) => {
@@ -336,7 +336,11 @@ impl RingCore {
             }
             if self.is_closed() {
                 match self.drained(kernel, me, patience)? {
-                    true => return Err(Failed::Closed),
+                    true => {
+                        // Those who wait behind this end need not wait any longer.
+                        self.consumer.lock.event().ring_all(kernel);
+                        return Err(Failed::Closed);
+                    }
                     false => continue,
                 }
             }
@@ -424,8 +428,9 @@ impl RingCore {
         me: u32,
         side: Side,
         patience: Patience,
+        armed: bool,
     ) -> Result<(), Failed> {
-        self.lock_slow_until(kernel, me, side, patience, &Waiting { core: self, side })
+        self.lock_slow_until(kernel, me, side, patience, &Waiting { core: self, side, armed })
     }
 
     fn lock_slow_until<K: Kernel>(
@@ -437,10 +442,15 @@ impl RingCore {
         setting: &impl Setting,
     ) -> Result<(), Failed> {
         let end = self.end(side);
+        assert!(
+            !patience.is_endless() || end.lock.owner() != me,
+            "expected an end of the queue that this thread does not hold: waiting for it would never end"
+        );
         let deadline = match patience {
             Patience::Until(deadline) => deadline,
             Patience::None => match end.lock.try_acquire(kernel, me) {
                 Ok(acquired) => return Ok(self.entered(end, acquired)),
+                Err(_) if setting.should_stop() => return Err(Failed::Closed),
                 Err(_) if end.mode.load(Ordering::Relaxed) != SHARED => return Err(Failed::NotNow),
                 Err(_) => patience.deadline(),
             },
@@ -478,9 +488,10 @@ impl RingCore {
             }
             step += 1;
         }
-        let (event, position) = match side {
-            Side::Producer => (&self.common.freed, &self.head.0),
-            Side::Consumer => (&self.common.sent, &self.tail.0),
+        let event = self.event(side);
+        let position = match side {
+            Side::Producer => &self.head.0,
+            Side::Consumer => &self.tail.0,
         };
         loop {
             let armed = event.arm(kernel);
@@ -493,6 +504,7 @@ impl RingCore {
                 return Err(Failed::TimedOut);
             }
             let sleep = Sleep {
+                bell: event.bell(),
                 event: (event.word(), armed.value),
                 owner: None,
                 world: Some((position, seen, &self.common.closed)),
@@ -553,19 +565,20 @@ impl RingCore {
 
     /// Sleeps for a moment.
     fn nap<K: Kernel>(&self, kernel: &K, deadline: Deadline) {
-        let event = (self.common.sent.word(), self.common.sent.arm(kernel).value);
-        let alarm = &self.common.alarm;
-        let moment = Sleep { event, owner: None, world: None, alarm, unarmed: true };
+        let sent = &self.common.sent;
+        let event = (sent.word(), sent.arm(kernel).value);
+        let (bell, alarm) = (sent.bell(), &self.common.alarm);
+        let moment = Sleep { bell, event, owner: None, world: None, alarm, unarmed: true };
         kernel.sleep(moment, deadline);
     }
 
     /// Wakes everybody who sleeps on anything here: after a death, or when the ring is closed.
     #[cold]
     fn wake_all<K: Kernel>(&self, kernel: &K) {
-        self.common.sent.ring_all(kernel);
-        self.common.freed.ring_all(kernel);
-        self.producer.lock.event().ring_all(kernel);
-        self.consumer.lock.event().ring_all(kernel);
+        self.common.sent.wake_all(kernel);
+        self.common.freed.wake_all(kernel);
+        self.producer.lock.event().wake_all(kernel);
+        self.consumer.lock.event().wake_all(kernel);
     }
 
     fn has_work(&self, side: Side) -> bool {
@@ -597,6 +610,14 @@ impl RingCore {
         tail.wrapping_sub(self.head.0.load(Ordering::Acquire)) == self.common.capacity
     }
 
+    /// What those sleep on who wait on this side: for room, or for a message.
+    fn event(&self, side: Side) -> &EventCount {
+        match side {
+            Side::Producer => &self.common.freed,
+            Side::Consumer => &self.common.sent,
+        }
+    }
+
     fn end(&self, side: Side) -> &End {
         match side {
             Side::Producer => &self.producer,
@@ -609,6 +630,10 @@ impl RingCore {
 const TRY_PATIENCE: Duration = Duration::from_millis(10);
 
 impl Patience {
+    fn is_endless(self) -> bool {
+        matches!(self, Patience::Until(deadline) if deadline.is_never())
+    }
+
     fn deadline(self) -> Deadline {
         match self {
             Patience::None => Deadline::after(TRY_PATIENCE),
@@ -628,6 +653,8 @@ impl Patience {
 struct Waiting<'a> {
     core: &'a RingCore,
     side: Side,
+    /// The waiter may have had a wake-up from this side's event count.
+    armed: bool,
 }
 
 impl Setting for Waiting<'_> {
@@ -641,6 +668,13 @@ impl Setting for Waiting<'_> {
 
     fn alarmed<K: Kernel>(&self, kernel: &K) {
         self.core.wake_all(kernel);
+    }
+
+    /// Passes the wake-up on: perhaps to the one that holds this end, and sleeps on the event count.
+    fn delayed<K: Kernel>(&self, kernel: &K) {
+        if self.armed {
+            self.core.event(self.side).pass_on(kernel);
+        }
     }
 
     fn should_stop(&self) -> bool {

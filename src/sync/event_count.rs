@@ -12,7 +12,9 @@
 //!
 //! The upper bits count the returns to `QUIET`, so that a stale sleeper's value never fits again.
 //!
-//! - E1 Sleepers sleep on an ARMED value alone; the kernel compares it.
+//! - E1 Sleepers sleep on the *bell*, a word beside it that is always 0, and the kernel compares the word with the ARMED value
+//!   they saw *after* it has enqueued them there and on the alarm: a wake-up or a death from then on wakes them, one before
+//!   that has changed something that is compared.
 //! - E2 Since the heavy fence that preceded ARMED, every waker that has changed the world sees a word that is not QUIET, or its
 //!   change is seen by the sleeper that looks after arming (asymmetric Dekker):
 //!
@@ -27,7 +29,7 @@
 //! - E3 A waker that sees a state other than QUIET runs a full fence and looks again: so when it leaves on CALLED or RUNG, its
 //!   change is visible to whoever moves the word on to ARMED and looks *after that*.
 //! - E4 In RUNG somebody answers for the wake-up: the waker until it has woken one, then the woken one until it has armed the
-//!   word again and looked. The death of either wakes another sleeper: through the alarm, or the life word of the waker.
+//!   word again and looked. Both name the alarm meanwhile: the death of either wakes another sleeper.
 //! - E5 Whoever leaves without what it waited for (deadline) wakes one more, for it may have taken a wake-up with it.
 //! - E6 One that slept, took something, and sees more to take, rings: messages published during RUNG woke nobody.
 //!
@@ -46,9 +48,11 @@ const COUNT_ONE: u32 = 4;
 
 /// See the top of the file. Zeroed memory is a quiet event count.
 #[derive(Debug)]
-#[repr(transparent)]
+#[repr(C)]
 pub(crate) struct EventCount {
     word: AtomicU32,
+    /// Always 0: where sleepers sleep. A word of its own, so that a sleeper is enqueued here before the kernel compares `word`.
+    bell: AtomicU32,
 }
 
 /// What `arm` returns and `sleep` compares.
@@ -62,17 +66,22 @@ pub(crate) struct Armed {
 impl EventCount {
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) const fn new() -> EventCount {
-        EventCount { word: AtomicU32::new(QUIET) }
+        EventCount { word: AtomicU32::new(QUIET), bell: AtomicU32::new(0) }
     }
 
     #[cfg(any(loom, shuttle))]
     pub(crate) fn new() -> EventCount {
-        EventCount { word: AtomicU32::new(QUIET) }
+        EventCount { word: AtomicU32::new(QUIET), bell: AtomicU32::new(0) }
     }
 
-    /// The word to sleep on.
+    /// The word that must still have the armed value when sleep begins.
     pub(crate) fn word(&self) -> &AtomicU32 {
         &self.word
+    }
+
+    /// The word on which wake-ups come.
+    pub(crate) fn bell(&self) -> &AtomicU32 {
+        &self.bell
     }
 
     /// Sleeper: makes the word ARMED. Look at the world after this, then sleep on the value returned.
@@ -82,13 +91,16 @@ impl EventCount {
             let armed = word & !STATE | ARMED;
             match word & STATE {
                 ARMED => return Armed { value: word, unarmed: false },
+                RUNG if cfg!(feature = "mutant-no-rearm") => {
+                    return Armed { value: word, unarmed: false };
+                }
                 QUIET => {
                     self.replace(word, word & !STATE | CALLED);
                     continue;
                 }
                 CALLED => {
                     // The count rules out that the word was quiet in between: it has been CALLED all through our fence.
-                    if !kernel.heavy_fence() {
+                    if !cfg!(feature = "mutant-no-heavy-fence") && !kernel.heavy_fence() {
                         return Armed { value: word, unarmed: true };
                     }
                 }
@@ -126,8 +138,19 @@ impl EventCount {
             match word & STATE {
                 QUIET => return,
                 ARMED => {
-                    if self.replace(word, word & !STATE | RUNG) {
-                        kernel.wake(&self.word, count);
+                    // From RUNG on we answer for the wake-up, and no sleeper need be watching *our* life word (E4).
+                    let named = kernel.name_alarm(alarm);
+                    if cfg!(feature = "mutant-rung-after-wake") {
+                        kernel.wake(&self.bell, count);
+                    }
+                    let rung = self.replace(word, word & !STATE | RUNG);
+                    if rung && !cfg!(feature = "mutant-rung-after-wake") {
+                        kernel.wake(&self.bell, count);
+                    }
+                    if named {
+                        kernel.unname_alarm(alarm);
+                    }
+                    if rung {
                         return;
                     }
                 }
@@ -141,25 +164,30 @@ impl EventCount {
         }
     }
 
-    /// For a change that every sleeper must see (a queue was closed): wakes all, also while a single wake-up is under way.
+    /// For a change that every sleeper must see: wakes all, if there may be any.
     #[cold]
     pub(crate) fn ring_all<K: Kernel>(&self, kernel: &K) {
         fence(Ordering::SeqCst);
-        let word = self.word.load(Ordering::SeqCst);
-        if word & STATE == QUIET {
-            return;
+        if self.word.load(Ordering::SeqCst) & STATE != QUIET {
+            self.wake_all(kernel);
         }
+    }
+
+    /// As [`ring_all`](Self::ring_all), whatever the state: a waker that is killed while it calms leaves QUIET with sleepers.
+    #[cold]
+    pub(crate) fn wake_all<K: Kernel>(&self, kernel: &K) {
+        let word = self.word.load(Ordering::SeqCst);
         if word & STATE == ARMED {
-            // Lost to another waker or sleeper: they have changed the value that sleepers compare, and we wake all below.
+            // Those about to sleep will look again. If this fails, another has changed the word, and they will too.
             self.replace(word, word & !STATE | RUNG);
         }
-        kernel.wake(&self.word, ALL);
+        kernel.wake(&self.bell, ALL);
     }
 
     fn calm<K: Kernel>(&self, kernel: &K, alarm: &AtomicU32, word: u32) {
         let named = kernel.name_alarm(alarm);
         if self.replace(word, (word & !STATE).wrapping_add(COUNT_ONE) | QUIET) {
-            kernel.wake(&self.word, ALL);
+            kernel.wake(&self.bell, ALL);
         }
         if named {
             kernel.unname_alarm(alarm);
@@ -168,7 +196,10 @@ impl EventCount {
 
     /// A sleeper that leaves without what it came for passes on the wake-up that it may have had (E5).
     pub(crate) fn pass_on<K: Kernel>(&self, kernel: &K) {
-        kernel.wake(&self.word, 1);
+        if cfg!(feature = "mutant-no-pass-on") {
+            return;
+        }
+        kernel.wake(&self.bell, 1);
     }
 
     fn replace(&self, from: u32, to: u32) -> bool {

@@ -3,16 +3,19 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64};
 
-/// What a sleeper sleeps on. The words are compared and enqueued in this order.
+/// What a sleeper sleeps on. First the words on which wake-ups come are enqueued (bell, life word, alarm), then those that are
+/// only compared (owner or world, event): in the other order a death between a comparison and the alarm would be missed.
 #[derive(Clone, Copy)]
 pub(crate) struct Sleep<'a> {
+    /// The event count's bell.
+    pub(crate) bell: &'a AtomicU32,
     /// The event count's word and the armed value seen.
     pub(crate) event: (&'a AtomicU32, u32),
     /// A lock word and the value seen, whose owner's life word is watched too.
     pub(crate) owner: Option<(&'a AtomicU32, u32)>,
     /// A number whose change ends the wait (a queue's position; its low half is compared), and a flag that must be 0 still.
     pub(crate) world: Option<(&'a AtomicU64, u64, &'a AtomicU32)>,
-    /// The word that deaths ring.
+    /// The word that deaths ring; it may be the bell itself.
     pub(crate) alarm: &'a AtomicU32,
     /// The event count could not be armed (no `membarrier`): sleep for a moment only.
     pub(crate) unarmed: bool,
@@ -48,7 +51,8 @@ pub(crate) trait Kernel {
     fn light_fence(&self, me: u32);
     /// The expensive half: on return, every process has passed a full fence. False if the kernel refuses.
     fn heavy_fence(&self) -> bool;
-    /// Sleeps until woken, or until one of the words has another value.
+    /// Sleeps until woken, or until one of the words has another value. A sleeper that finds the owner's life word changed wakes
+    /// all others on that word, for the kernel wakes one of them only, and they may wait for other locks.
     fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept;
     /// Wakes at most `count` sleepers on the word; returns how many.
     fn wake(&self, word: &AtomicU32, count: u32) -> u32;

@@ -3,7 +3,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{Ordering, fence, light_fence};
 use crate::shm::roster;
-use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
+use crate::sync::kernel::{ALL, Kernel, Pace, Sleep, Slept};
 use crate::sys::futex::{self, Wakeup, Watch};
 use crate::sys::{membarrier, spin};
 use std::cell::Cell;
@@ -23,7 +23,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 const LOCK_PAUSES: u32 = 8;
 const LOCK_LONGEST: u32 = 5;
 const LOCK_YIELDS: u32 = 8;
-const QUEUE_PAUSES: u32 = 12;
+const QUEUE_PAUSES: u32 = 5;
 const QUEUE_LONGEST: u32 = 3;
 const QUEUE_YIELDS: u32 = 16;
 
@@ -61,28 +61,36 @@ impl Kernel for Linux {
     }
 
     fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept {
-        let alarm = Watch { word: sleep.alarm, expected: 0 };
+        let zero = |word| Watch { word, expected: 0 };
+        let (bell, alarm) = (zero(sleep.bell), zero(sleep.alarm));
         let event = Watch { word: sleep.event.0, expected: sleep.event.1 };
         if sleep.unarmed || WAITV_REFUSED.load(Ordering::Relaxed) {
             // Without an armed event count, or with one word only, wake-ups can be missed: look again soon.
-            return ended(futex::wait(event, deadline.or_after(MOMENT)), deadline, false);
+            return ended(futex::wait(bell, deadline.or_after(MOMENT)), deadline, false);
         }
         let until = match BACKSTOP_OFF.load(Ordering::Relaxed) {
             true => deadline,
             false => deadline.or_after(BACKSTOP),
         };
-        // The alarm comes last: of several wake-ups the kernel reports the last.
-        if let Some((word, owner)) = sleep.owner {
-            let Some(life) = roster::watch(owner) else { return Slept::Look };
-            let owner = Watch { word, expected: owner };
-            return self.sleep_on(&[event, owner, life, alarm], until, deadline);
+        // Of several wake-ups the kernel reports the last: the alarm is the last word on which any come.
+        if let Some((word, seen)) = sleep.owner {
+            let Some(life) = roster::watch(seen) else { return Slept::Look };
+            let owner = Watch { word, expected: seen };
+            let slept = if std::ptr::eq(sleep.bell, sleep.alarm) {
+                self.sleep_on(&[life, alarm, owner, event], 1, until, deadline)
+            } else {
+                self.sleep_on(&[bell, life, alarm, owner, event], 2, until, deadline)
+            };
+            if life.word.load(Ordering::Relaxed) != life.expected {
+                futex::wake(life.word, ALL);
+            }
+            return slept;
         }
         if let Some((position, seen, flag)) = sleep.world {
             let position = Watch { word: futex::low_half(position), expected: seen as u32 };
-            let flag = Watch { word: flag, expected: 0 };
-            return self.sleep_on(&[event, position, flag, alarm], until, deadline);
+            return self.sleep_on(&[bell, alarm, position, zero(flag), event], 1, until, deadline);
         }
-        self.sleep_on(&[event, alarm], until, deadline)
+        self.sleep_on(&[bell, alarm, event], 1, until, deadline)
     }
 
     fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
@@ -166,12 +174,18 @@ impl Kernel for Linux {
 }
 
 impl Linux {
-    fn sleep_on(self, watches: &[Watch<'_>], until: Deadline, deadline: Deadline) -> Slept {
+    fn sleep_on(
+        self,
+        watches: &[Watch<'_>],
+        alarm_index: usize,
+        until: Deadline,
+        deadline: Deadline,
+    ) -> Slept {
         let wakeup = futex::wait_any(watches, until);
         if wakeup == Wakeup::Refused {
             WAITV_REFUSED.store(true, Ordering::Relaxed);
         }
-        ended(wakeup, deadline, wakeup == Wakeup::Woken(watches.len() - 1))
+        ended(wakeup, deadline, wakeup == Wakeup::Woken(alarm_index))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The lock's algorithm, over any kernel: who owns it, how to wait for it, how to take it from the dead.
 //!
-//! Three words: the *owner* (a roster id, 0 if free), an [event count](crate::sync::event_count) for those who sleep, and an
-//! *alarm*, always 0, on which deaths wake a sleeper. Locking is one compare-exchange of the owner word; it is the ownership
+//! The words: the *owner* (a roster id, 0 if free), an [event count](crate::sync::event_count) for those who sleep, and an
+//! *alarm*, always 0, on which deaths wake a sleeper; a lock that stands alone uses the event count's bell for that. Locking is one compare-exchange of the owner word; it is the ownership
 //! itself, so there is nothing to link or unlink around a critical section and no window in which a death goes unnoticed.
 //! Unlocking is a plain release store of 0 and a look at the event count.
 //!
@@ -11,7 +11,7 @@
 //! | an id, the roster says alive | held |
 //! | an id, the roster says dead | held by a dead thread: free for whoever finds it, with the news |
 //!
-//! A fourth word, `slow`, is 1 while the owner is one that had armed the event count: its pending pointer names the alarm until
+//! Another word, `slow`, is 1 while the owner is one that had armed the event count: its pending pointer names the alarm until
 //! it unlocks. It is written by the owner alone; a dead owner may leave a 1, which costs the next one a look.
 //!
 //! - L1 The owner word leaves 0 only by the new owner's compare-exchange, and a living owner's id only by that owner's store.
@@ -20,7 +20,7 @@
 //!   A. a thread in `acquire_slow`, awake, whose pending pointer names the alarm: it is going to look;
 //!   B. the owner, if `slow`: its unlock rings, its death wakes a sleeper through the alarm;
 //!   C. a sleeper that watches the life word of the present owner: the owner's unlock rings, its death wakes that sleeper;
-//!   D. one that has stored 0 and not yet rung: as B or C.
+//!   D. one that has stored 0 and not yet rung: as B or C; once it has moved the event count to RUNG, by the alarm.
 //!
 //!   A passes to B by taking the lock, to C by going to sleep on the owner that it saw (the kernel compares the owner word as it
 //!   enqueues the sleeper). A sleeper's own death, awake or asleep, wakes another one through the alarm.
@@ -79,15 +79,18 @@ pub(crate) trait Setting {
     fn should_stop(&self) -> bool {
         false
     }
+
+    /// The caller could not take the lock at once, and will sleep or give up: somebody else had better do what it came for.
+    fn delayed<K: Kernel>(&self, _kernel: &K) {}
 }
 
-/// The setting of a lock that stands alone, with its alarm.
+/// The setting of a lock that stands alone: its bell is its alarm, for nobody needs to tell them apart.
 #[derive(Debug)]
-pub(crate) struct Alone<'a>(pub(crate) &'a AtomicU32);
+pub(crate) struct Alone<'a>(pub(crate) &'a LockCore);
 
 impl Setting for Alone<'_> {
     fn alarm(&self) -> &AtomicU32 {
-        self.0
+        self.0.event.bell()
     }
 
     fn is_own(&self) -> bool {
@@ -136,6 +139,7 @@ impl LockCore {
             }
             step += 1;
         }
+        setting.delayed(kernel);
         let own = setting.is_own();
         if own {
             kernel.name_alarm(setting.alarm());
@@ -174,6 +178,7 @@ impl LockCore {
                 return Err(if stopped { Refused::Stopped } else { Refused::TimedOut });
             }
             let sleep = Sleep {
+                bell: self.event.bell(),
                 event: (self.event.word(), armed.value),
                 owner: Some((&self.owner, owner)),
                 world: None,
@@ -191,6 +196,7 @@ impl LockCore {
         let owner = self.owner.load(Ordering::Relaxed);
         let acquired = match owner {
             0 => Acquired::Free,
+            _ if cfg!(feature = "mutant-dead-not-seen") => return None,
             _ if kernel.is_dead(owner) => Acquired::FromDead(owner),
             _ => return None,
         };

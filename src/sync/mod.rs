@@ -3,6 +3,8 @@
 pub(crate) mod event_count;
 pub(crate) mod kernel;
 pub(crate) mod lock_core;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) mod model;
 
 #[cfg(not(any(loom, shuttle)))]
 mod counter;

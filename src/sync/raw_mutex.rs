@@ -7,7 +7,6 @@ use crate::shm::{ShmSafe, roster};
 use crate::sync::linux::Linux;
 use crate::sync::lock_core::{Acquired, Alone, LockCore, Refused};
 use parking_lot::lock_api;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 /// A lock in shared memory that outlives its owner's death; 16 bytes, zeroed memory is an unlocked one.
@@ -38,7 +37,6 @@ use std::time::{Duration, Instant};
 #[repr(C)]
 pub struct RawMutex {
     core: LockCore,
-    alarm: AtomicU32,
 }
 
 const _: () = assert!(size_of::<RawMutex>() == 16);
@@ -49,7 +47,7 @@ unsafe impl ShmSafe for RawMutex {}
 impl RawMutex {
     /// An unlocked lock.
     pub const fn new() -> RawMutex {
-        RawMutex { core: LockCore::new(), alarm: AtomicU32::new(0) }
+        RawMutex { core: LockCore::new() }
     }
 
     /// Locks for `me`, which is the caller's id.
@@ -67,7 +65,7 @@ impl RawMutex {
             self.owner_id() != me,
             "expected a lock that this thread does not hold; it locked it before and did not unlock it"
         );
-        match self.core.acquire_slow(&Linux, me, &Alone(&self.alarm), Deadline::NEVER) {
+        match self.core.acquire_slow(&Linux, me, &Alone(&self.core), Deadline::NEVER) {
             Ok(acquired) => acquired,
             Err(refused) => unreachable!("a wait without a deadline ended with {refused:?}"),
         }
@@ -86,13 +84,13 @@ impl RawMutex {
         if self.core.acquire_free(me) {
             return Ok(Acquired::Free);
         }
-        self.core.acquire_slow(&Linux, me, &Alone(&self.alarm), deadline)
+        self.core.acquire_slow(&Linux, me, &Alone(&self.core), deadline)
     }
 
     /// Unlocks; the calling thread, `me`, owns the lock.
     #[inline(always)]
     pub(crate) fn release(&self, me: u32) {
-        self.core.release(&Linux, me, &self.alarm);
+        self.core.release(&Linux, me, self.core.event().bell());
     }
 
     /// The owner's id, perhaps of a dead one; 0 if free.

@@ -24,6 +24,7 @@ pub(crate) fn living_threads() -> Result<usize, Errno> {
 
 fn is_exiting(stat: &str) -> bool {
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let flags = fields.split_whitespace().nth(FLAGS_FIELD).and_then(|word| word.parse::<u32>().ok());
+    let flags =
+        fields.split_whitespace().nth(FLAGS_FIELD).and_then(|word| word.parse::<u32>().ok());
     flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }

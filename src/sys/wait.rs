@@ -47,10 +47,11 @@ fn waitid(kind: libc::idtype_t, id: u32, flags: i32) -> Result<Option<Status>, E
     let result = unsafe { libc::waitid(kind, id, &mut info, libc::WEXITED | flags) };
     Errno::result(result)?;
     // SAFETY: waitid fills the fields of a SIGCHLD, or leaves the zeros.
-    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-    if pid == 0 {
+    if unsafe { info.si_pid() } == 0 {
         return Ok(None);
     }
+    // SAFETY: filled, as the pid shows.
+    let status = unsafe { info.si_status() };
     Ok(Some(match info.si_code {
         libc::CLD_EXITED => Status::Exited(status),
         _killed_or_dumped => Status::Signaled(status),
