@@ -110,7 +110,9 @@ impl Kernel for Linux {
         if roster::owes() {
             release_owed();
         }
-        head.set_pending(alarm);
+        if !cfg!(feature = "mutant-no-alarm") {
+            head.set_pending(alarm);
+        }
         true
     }
 
@@ -132,7 +134,9 @@ impl Kernel for Linux {
         if roster::owes() {
             release_owed();
         }
-        roster::my_head().set_pending(alarm);
+        if !cfg!(feature = "mutant-no-alarm") {
+            roster::my_head().set_pending(alarm);
+        }
     }
 
     #[inline(always)]
@@ -193,7 +197,9 @@ impl Linux {
 /// something else. Wake one of that lock's sleepers: it will see this thread as the owner, and watch its life word instead.
 #[cold]
 fn release_owed() {
-    if let Some(alarm) = roster::my_head().pending_word() {
+    if let Some(alarm) = roster::my_head().pending_word()
+        && !cfg!(feature = "mutant-no-owed-wake")
+    {
         futex::wake_at(alarm, 1);
     }
     roster::set_owes(false);

@@ -34,6 +34,10 @@ use crate::prim::{AtomicU32, Ordering};
 use crate::sync::event_count::EventCount;
 use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
 
+/// The order of an unlock's store.
+const UNLOCK: Ordering =
+    if cfg!(feature = "mutant-relaxed-unlock") { Ordering::Relaxed } else { Ordering::Release };
+
 /// The lock's words that only the lock itself changes; the alarm is passed in, for several locks may share one.
 #[derive(Debug)]
 #[repr(C)]
@@ -213,14 +217,14 @@ impl LockCore {
         if self.slow.load(Ordering::Relaxed) != 0 {
             return self.release_slow(kernel, me, alarm);
         }
-        self.owner.store(0, Ordering::Release);
+        self.owner.store(0, UNLOCK);
         self.event.ring(kernel, me, alarm);
     }
 
     #[cold]
     fn release_slow<K: Kernel>(&self, kernel: &K, me: u32, alarm: &AtomicU32) {
         self.slow.store(0, Ordering::Relaxed);
-        self.owner.store(0, Ordering::Release);
+        self.owner.store(0, UNLOCK);
         self.event.ring(kernel, me, alarm);
         kernel.unname_alarm(alarm);
     }

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 ///   returns [`LockError::OwnerDied`], with the guard inside. A panic while the guard is held is reported the same way.
 /// - **Fork**: a child may not use a guard that it inherited (it panics); dropping that copy unlocks nothing. A `&mut T` taken
 ///   from a guard before the fork cannot be checked: do not use one in a child.
+///   A mutex that is not in shared memory is copied by fork, as it is: if it was locked, the child's copy stays locked.
 /// - **Forgetting** a guard leaves the lock locked until its thread ends; then it is a dead owner's.
 /// - **Panics**: `lock` panics if the calling thread holds the lock already.
 ///

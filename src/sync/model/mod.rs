@@ -1,0 +1,23 @@
+//! A kernel for the model checkers: what the cores ask of Linux, built from the checker's own lock and condition variable, so
+//! that the checker knows who is blocked, and a lost wake-up is its deadlock.
+//!
+//! - `world`: what all threads of one model share: who sleeps on which word, who is alive;
+//! - `party`: one thread of a model, with its pending pointer; implements [`Kernel`](crate::sync::kernel::Kernel);
+//! - `time` (shuttle): deadlines that pass at random;
+//! - `shuttle_run`: starts random schedules, and replays one;
+//! - `loom_…`, `shuttle_…`: the tests of the lock and the event count. Those of the ring are in `queue/model`.
+//!
+//! Nothing here is timed: no backstop, and a sleep without a deadline ends by a wake-up alone.
+
+pub(crate) mod party;
+pub(crate) mod world;
+
+#[cfg(loom)]
+mod loom_lock;
+#[cfg(loom)]
+pub(crate) mod loom_run;
+
+#[cfg(shuttle)]
+mod shuttle_lock;
+#[cfg(shuttle)]
+pub(crate) mod shuttle_run;
