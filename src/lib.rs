@@ -1,0 +1,197 @@
+//! Fork-based multiprocessing for Linux: children that share locks, counters and queues in memory, and that may die at any
+//! instruction without taking the others with them.
+//!
+//! ```
+//! use offspring::{Counter, Shared, spawn};
+//!
+//! # fn main() -> offspring::Result<()> {
+//! let total = Shared::new(Counter::new("total"))?;
+//! let mut children = Vec::new();
+//! for _ in 0..4 {
+//!     children.push(spawn(|| (0..1000).for_each(|_| drop(total.add(1))))?);
+//! }
+//! for child in children {
+//!     child.join().unwrap();
+//! }
+//! assert_eq!(total.get(), 4000);
+//! # Ok(()) }
+//! ```
+//!
+//! # Should I use this?
+//!
+//! | you want | use |
+//! |---|---|
+//! | parallel loops over data in memory, code that you trust | [`std::thread::scope`], or rayon: a thread costs a twentieth of a process |
+//! | another program | [`std::process::Command`] |
+//! | processes on other machines, or processes that do not know each other | sockets |
+//! | portable code | not this: Linux alone |
+//! | work that may crash, leak, be killed or hang, and must not take the program with it | **this** |
+//! | libraries that are not thread-safe, or that lock globally, in parallel | **this** |
+//! | a snapshot of a big state to work on while the original changes | **this**: fork copies lazily |
+//! | locks and queues between processes at the speed of those between threads | **this** |
+//!
+//! # What there is
+//!
+//! | need | type | example |
+//! |---|---|---|
+//! | run a closure in a child, get its result | [`spawn`], [`Builder`], [`Child`] | `01_counter_race` |
+//! | children that all end with a block | [`scope`] | [`scope`] |
+//! | memory that all see | [`Shared`], [`Region`] | `02_word_count` |
+//! | a number that all add to | [`Counter`], std's atomics | `01_counter_race` |
+//! | a value that one at a time may change | [`Mutex`] | `01_counter_race`, `03_crash` |
+//! | a lock under guard types of your own | [`RawMutex`] | [`RawMutex`] |
+//! | messages of fixed size, in order, from many to many | [`RingQueue`] | `02_word_count` |
+//! | messages at the highest rate, from one to one | [`RingQueue::producer`], [`RingQueue::consumer`] | [`queue`] |
+//! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
+//! | how many children are useful | [`available_workers`] | `02_word_count` |
+//!
+//! # Three rules of fork
+//!
+//! **A child has a copy of everything.** What it changes, it changes for itself.
+//!
+//! ```
+//! # fn main() -> offspring::Result<()> {
+//! let mut list = vec![1];
+//! let child = offspring::spawn(|| { list.push(2); list.len() })?;
+//! assert_eq!(child.join().unwrap(), 2);
+//! assert_eq!(list, [1]);
+//! # Ok(()) }
+//! ```
+//!
+//! **Only what was placed in shared memory before the fork is shared.** It holds what means the same in every process: no
+//! pointers, so no `Vec` and no `String`. A lock guards plain data ([`bytemuck::Pod`](https://docs.rs/bytemuck)), because its
+//! owner may be killed in the middle of a write: the bytes that it leaves may be wrong, and still they are a value.
+//!
+//! ```compile_fail,E0277
+//! let list = offspring::Shared::new(offspring::Mutex::new(vec![1]));
+//! ```
+//! ```
+//! # fn main() -> offspring::Result<()> {
+//! use offspring::{Mutex, Shared};
+//! let list = Shared::new(Mutex::new([1, 0, 0, 0]))?;
+//! let child = offspring::spawn(|| list.lock().unwrap()[1] = 2)?;
+//! child.join().unwrap();
+//! assert_eq!(*list.lock().unwrap(), [1, 2, 0, 0]);
+//! # Ok(()) }
+//! ```
+//!
+//! **Fork first, start threads later.** A lock that another thread holds at the moment of the fork stays locked in the child for
+//! ever, whichever library it belongs to. So [`spawn`] refuses while there are other threads:
+//!
+//! ```
+//! # fn main() -> offspring::Result<()> {
+//! use std::sync::mpsc::channel;
+//! let (stop, stopped) = channel::<()>();
+//! let thread = std::thread::spawn(move || stopped.recv());
+//! let error = offspring::spawn(|| ()).unwrap_err();
+//! assert_eq!(error.kind(), offspring::ErrorKind::MultiThreaded);
+//! drop(stop);
+//! let _ = thread.join();
+//! offspring::spawn(|| ())?.join().unwrap();
+//! # Ok(()) }
+//! ```
+//!
+//! # How things end
+//!
+//! | what happens | what the others see |
+//! |---|---|
+//! | a child panics | [`JoinError::Exited`] with a [`PanicReport`]: message, place, backtrace. Nothing is printed |
+//! | a child is killed, or exits | [`Exit::Signal`], [`Exit::Code`] |
+//! | a child hangs | [`Child::join_timeout`] returns, then [`Child::terminate`] or [`Child::kill`] |
+//! | the owner of a lock dies | the next to lock has the guard, with the owner's pid and name: [`LockError::OwnerDied`] |
+//! | a process dies in a `send` or `recv` | the message was sent or was not, was received or was not; the queue works on |
+//! | the parent dies, by SIGKILL too | its children are killed, and theirs (unless [`Builder::outlive_parent`]) |
+//! | memory runs out | an error where something is placed, never a SIGBUS later |
+//!
+//! ```
+//! # fn main() -> offspring::Result<()> {
+//! use offspring::{Exit, Signal, spawn};
+//! let error = spawn(|| { if true { panic!("no luck") } })?.join().unwrap_err();
+//! assert_eq!(error.panic().unwrap().message(), "no luck");
+//!
+//! let child = spawn(|| -> () { loop { std::thread::park() } })?;
+//! child.kill()?;
+//! assert_eq!(child.join().unwrap_err().exit(), Some(&Exit::Signal(Signal::KILL)));
+//! # Ok(()) }
+//! ```
+//!
+//! # Blocking and deadlines
+//!
+//! What can block comes in four forms: `lock`, `try_lock`, `lock_timeout` (a `Duration`), `lock_deadline` (an `Instant`); so do
+//! `send`, `recv` and `join`. The deadline covers the whole operation, and the clock is the monotonic one. Who waits spins for some
+//! microseconds and then sleeps in the kernel, without polling. A [`Child`] is a file descriptor for `poll` and its kin.
+//!
+//! ```
+//! # fn main() -> offspring::Result<()> {
+//! use offspring::queue::RecvTimeoutError;
+//! use std::time::Duration;
+//! let queue = offspring::RingQueue::<u64>::new(8)?;
+//! assert_eq!(queue.recv_timeout(Duration::from_millis(2)), Err(RecvTimeoutError::Timeout));
+//! # Ok(()) }
+//! ```
+//!
+//! # Trade-offs, and what this is not
+//!
+//! - A fork copies page tables: about 0.1 ms for a small process, 40 ms for one with a gibibyte of touched private memory. Memory
+//!   in a [`Region`] is not copied and costs nothing here. Keep children, rather than forking one for every task.
+//! - Shared memory is carved once and given back as a whole: there is no allocator in it.
+//! - Locks are not fair, only fair enough (a waiter is woken, and whoever comes first has it), and not reentrant.
+//! - A [`RingQueue`] is a bounded queue of plain values. Nobody closes it implicitly: a queue whose senders have died stays open.
+//! - A message that a killed process had taken out is gone with it.
+//! - No names: shared memory reaches descendants only, not programs that were started separately.
+//!
+//! # Limits
+//!
+//! - 64-bit Linux 5.5 or later. From 5.16 on (`futex_waitv`) a sleeper sleeps on a lock and on its owner's life at once; on
+//!   older kernels, or where a sandbox refuses that call, it looks once a millisecond.
+//! - 16,384 threads that use locks or queues, alive at a time in one process tree; 2^32 - 1 slots in a ring.
+//! - Cargo features: `kill-matrix` makes `offspring::proof` public, the harness that kills your own structures at every
+//!   instruction. Those named `mutant-…` break this crate on purpose and are for its own tests.
+//!
+//! # Where next
+//!
+//! The examples, in order: `01_counter_race` (why locks), `02_word_count` (a queue and workers on real files), `03_crash` (deaths at
+//! the worst moment). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
+//! name, and ARCHITECTURE.md, the map of the code.
+
+#![cfg_attr(any(loom, shuttle), allow(dead_code, unused_imports, missing_docs))]
+
+#[cfg_attr(all(shuttle, test), path = "sync/model/time.rs")]
+mod deadline;
+mod error;
+mod prim;
+
+#[cfg(not(any(loom, shuttle)))]
+mod sys;
+
+#[cfg(not(any(loom, shuttle)))]
+pub mod shm;
+
+pub mod sync;
+
+pub mod queue;
+
+#[cfg(not(any(loom, shuttle)))]
+pub mod process;
+
+#[cfg(all(feature = "kill-matrix", not(any(loom, shuttle))))]
+pub mod proof;
+
+pub use error::{Error, ErrorKind, Result};
+
+#[cfg(not(any(loom, shuttle)))]
+pub use process::{
+    Builder, Child, Current, Exit, JoinError, PanicLocation, PanicReport, ProcessInfo, Scope, ScopedChild, Signal,
+    at_fork_child, available_workers, children, current, scope, spawn,
+};
+#[cfg(not(any(loom, shuttle)))]
+pub use shm::{Region, Shared, ShmSafe};
+#[cfg(not(any(loom, shuttle)))]
+pub use sync::{Counter, LockError, Mutex, MutexGuard, Owner, OwnerDied, RawMutex};
+#[cfg(not(any(loom, shuttle)))]
+pub use queue::RingQueue;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,24 @@
+#![doc = include_str!("README.md")]
+
+mod board;
+mod builder;
+mod child;
+mod exit;
+mod family;
+mod hooks;
+mod lifeline;
+mod outcome;
+mod panic;
+mod record;
+mod scope;
+mod seat;
+mod workers;
+
+pub use builder::{Builder, spawn};
+pub use child::Child;
+pub use exit::{Exit, JoinError, Signal};
+pub use family::{Current, children, current};
+pub use hooks::at_fork_child;
+pub use panic::{PanicLocation, PanicReport, ProcessInfo};
+pub use scope::{Scope, ScopedChild, scope};
+pub use workers::available_workers;

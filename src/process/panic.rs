@@ -1,0 +1,227 @@
+//! A panic as data: caught by the child's own hook, sent as its outcome, never printed and dropped.
+//!
+//! A child has a panic hook of its own for its first thread: it notes message, location and backtrace; `catch_unwind`
+//! around the closure then decides whether the panic was its end. A panic that the closure caught itself stays its own
+//! business and prints nothing. Panics of threads that the child starts go to the hook that was there before.
+
+use crate::process::{family, seat};
+use crate::sys::signal;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::fmt;
+use std::panic::{self, PanicHookInfo};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// A process of the tree, by pid and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProcessInfo {
+    pid: u32,
+    name: String,
+}
+
+impl ProcessInfo {
+    pub(super) fn new(pid: u32, name: impl Into<String>) -> ProcessInfo {
+        ProcessInfo { pid, name: name.into() }
+    }
+
+    /// Its pid, as in [`std::process::id`].
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The name that its [`Builder`](crate::Builder) gave it; `child-1` and so on by default, `main` for the first process.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for ProcessInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.pid)
+    }
+}
+
+/// Where in the source a panic began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PanicLocation {
+    file: String,
+    line: u32,
+    column: u32,
+}
+
+impl PanicLocation {
+    /// The file, as the compiler was given it.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The line, from 1.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// The column, from 1.
+    pub fn column(&self) -> u32 {
+        self.column
+    }
+}
+
+impl fmt::Display for PanicLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// A panic of a child, as it arrives in its parent.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// let child = offspring::spawn(|| { assert_eq!(1 + 1, 3, "arithmetic") })?;
+/// let error = child.join().unwrap_err();
+/// let report = error.panic().unwrap();
+/// assert!(report.message().contains("arithmetic"));
+/// assert!(report.location().unwrap().line() > 0);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PanicReport {
+    message: String,
+    location: Option<PanicLocation>,
+    backtrace: String,
+    process: ProcessInfo,
+}
+
+impl PanicReport {
+    /// What the panic said; for a payload that is no string, that it is none.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where it began; `None` after `resume_unwind`, or if the closure replaced the panic hook.
+    pub fn location(&self) -> Option<&PanicLocation> {
+        self.location.as_ref()
+    }
+
+    /// The child's stack at the panic, whatever RUST_BACKTRACE says; as many names and lines as the build has debug info
+    /// for. Empty where there is no location.
+    pub fn backtrace(&self) -> &str {
+        &self.backtrace
+    }
+
+    /// Which process panicked.
+    pub fn process(&self) -> &ProcessInfo {
+        &self.process
+    }
+}
+
+impl fmt::Display for PanicReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.process, self.message)?;
+        match &self.location {
+            Some(location) => write!(f, ", at {location}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the hook saw last in the child's first thread.
+struct Sighting {
+    message: String,
+    location: Option<PanicLocation>,
+    backtrace: Backtrace,
+}
+
+static LAST: Mutex<Option<Sighting>> = Mutex::new(None);
+
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
+/// The hook that was in place before ours.
+static BEFORE: Mutex<Option<Hook>> = Mutex::new(None);
+
+/// The child's hook in place of the parent's, around a fork. The parent puts it there and takes it away again, which costs the
+/// child nothing; its own thread cannot panic in between.
+pub(super) struct Watch {
+    in_place: bool,
+    /// What [`BEFORE`] held: the hook of this process's own parent, if it is a child itself.
+    outer: Option<Hook>,
+}
+
+impl Watch {
+    /// In the parent, before the fork. A thread that is panicking may not change the hook; the child of such a one reports
+    /// its panics without location and backtrace.
+    pub(super) fn begin() -> Watch {
+        if thread::panicking() {
+            return Watch { in_place: false, outer: None };
+        }
+        let outer = before().replace(panic::take_hook());
+        // Captures nothing, so that no memory is allocated for it.
+        panic::set_hook(Box::new(hook));
+        Watch { in_place: true, outer }
+    }
+
+    /// In the parent, after the fork.
+    pub(super) fn end(self) {
+        if self.in_place {
+            let hook = std::mem::replace(&mut *before(), self.outer);
+            drop(panic::take_hook());
+            if let Some(hook) = hook {
+                panic::set_hook(hook);
+            }
+        }
+    }
+}
+
+fn before() -> MutexGuard<'static, Option<Hook>> {
+    BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes a panic of a child's first thread. Panics of other threads, and of the parent's other threads during the fork, go to
+/// the hook that was there before.
+fn hook(info: &PanicHookInfo<'_>) {
+    if family::seat().is_none() || !signal::is_main_thread() {
+        if let Some(before) = &*before() {
+            before(info);
+        }
+        return;
+    }
+    note(info);
+    if cfg!(panic = "abort") {
+        seat::end_in_hook(info.payload());
+    }
+}
+
+fn note(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(|at| PanicLocation {
+        file: at.file().to_owned(),
+        line: at.line(),
+        column: at.column(),
+    });
+    let message = message_of(info.payload());
+    let sighting = Sighting { message, location, backtrace: Backtrace::force_capture() };
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(sighting);
+}
+
+/// The report of the panic that ended the closure of `process` with this payload.
+pub(super) fn report(payload: &(dyn Any + Send), process: ProcessInfo) -> PanicReport {
+    let message = message_of(payload);
+    let seen = LAST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // What the hook saw may be an earlier panic, caught by the closure, if this one came by `resume_unwind`.
+    match seen.filter(|seen| seen.message == message) {
+        Some(Sighting { message, location, backtrace }) => {
+            PanicReport { message, location, backtrace: backtrace.to_string(), process }
+        }
+        None => PanicReport { message, location: None, backtrace: String::new(), process },
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a payload that is no string".to_owned()
+    }
+}
