@@ -3,8 +3,8 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64};
 
-/// What a sleeper sleeps on. First the words on which wake-ups come are enqueued (bell, life word, alarm), then those that are
-/// only compared (owner or world, event): in the other order a death between a comparison and the alarm would be missed.
+/// What a sleeper sleeps on. First it is enqueued on the bell and the alarm, then all else is compared (the owner's life word,
+/// the owner or the world, the event): in the other order a death between a comparison and the alarm would be missed.
 #[derive(Clone, Copy)]
 pub(crate) struct Sleep<'a> {
     /// The event count's bell.
@@ -26,7 +26,7 @@ pub(crate) struct Sleep<'a> {
 pub(crate) enum Slept {
     /// A wake-up on the event count, the owner's death, a changed word, or nothing at all.
     Look,
-    /// The kernel woke us through the alarm: somebody died in the middle of an operation.
+    /// Somebody died in the middle of an operation: the alarm woke us, or the owner's life word has changed.
     Alarmed,
     /// The caller's deadline (not a backstop) has passed.
     TimedOut,

@@ -72,19 +72,21 @@ impl Kernel for Linux {
             true => deadline,
             false => deadline.or_after(BACKSTOP),
         };
-        // Of several wake-ups the kernel reports the last: the alarm is the last word on which any come.
+        // Of several wake-ups the kernel reports the last: the alarm comes behind the bell.
         if let Some((word, seen)) = sleep.owner {
             let Some(life) = roster::watch(seen) else { return Slept::Look };
             let owner = Watch { word, expected: seen };
             let slept = if std::ptr::eq(sleep.bell, sleep.alarm) {
-                self.sleep_on(&[life, alarm, owner, event], 1, until, deadline)
+                self.sleep_on(&[alarm, life, owner, event], 0, until, deadline)
             } else {
-                self.sleep_on(&[bell, life, alarm, owner, event], 2, until, deadline)
+                self.sleep_on(&[bell, alarm, life, owner, event], 1, until, deadline)
             };
-            if life.word.load(Ordering::Relaxed) != life.expected {
-                futex::wake(life.word, ALL);
+            if life.word.load(Ordering::Relaxed) == life.expected {
+                return slept;
             }
-            return slept;
+            // A wake-up by the life word hides one by the alarm.
+            futex::wake(life.word, ALL);
+            return Slept::Alarmed;
         }
         if let Some((position, seen, flag)) = sleep.world {
             let position = Watch { word: futex::low_half(position), expected: seen as u32 };

@@ -174,12 +174,15 @@ impl RingCore {
         loop {
             if let Some(count) = self.get(want, &mut read) {
                 self.rung_freed(kernel, me, count, armed);
+                if self.is_closed() && self.is_empty() {
+                    self.consumer.lock.event().ring_all(kernel);
+                }
                 return Ok(count);
             }
             if self.is_closed() {
                 match self.drained(kernel, me, patience)? {
                     true => {
-                        // Those who wait behind this end need not wait any longer.
+                        // Those who wait behind this end need not wait any longer, here and above.
                         self.consumer.lock.event().ring_all(kernel);
                         return Err(Failed::Closed);
                     }

@@ -37,23 +37,24 @@ impl RingCore {
         let deadline = match patience {
             Patience::Until(deadline) => deadline,
             Patience::None => match end.lock.try_acquire(kernel, me) {
-                Ok(acquired) => return Ok(self.entered(end, acquired)),
+                Ok(acquired) => return Ok(self.entered(kernel, me, end, acquired)),
                 Err(_) if setting.should_stop() => return Err(Failed::Closed),
                 Err(_) if end.mode.load(Ordering::Relaxed) != SHARED => return Err(Failed::NotNow),
                 Err(_) => patience.deadline(),
             },
         };
         match end.lock.acquire_slow(kernel, me, setting, deadline) {
-            Ok(acquired) => Ok(self.entered(end, acquired)),
+            Ok(acquired) => Ok(self.entered(kernel, me, end, acquired)),
             Err(Refused::Stopped) => Err(Failed::Closed),
             Err(Refused::Held | Refused::TimedOut) => Err(patience.refusal()),
         }
     }
 
     /// A dead owner that held the end may have left its mode.
-    fn entered(&self, end: &End, acquired: Acquired) {
+    fn entered<K: Kernel>(&self, kernel: &K, me: u32, end: &End, acquired: Acquired) {
         if acquired != Acquired::Free {
             end.mode.store(SHARED, Ordering::Release);
+            kernel.light_fence(me); // pairs with the heavy fence in `drained`: the mode, then `closed`
         }
     }
 
@@ -148,7 +149,7 @@ impl RingCore {
             if mode == SHARED {
                 // A single operation, which is about to end. Having had the lock is as good as a fence.
                 match lock.acquire_slow(kernel, me, &Settling { core: self }, deadline) {
-                    Ok(acquired) => self.entered(&self.producer, acquired),
+                    Ok(acquired) => self.entered(kernel, me, &self.producer, acquired),
                     Err(Refused::Stopped) => continue,
                     Err(_) => return Err(patience.refusal()),
                 }
