@@ -181,15 +181,15 @@ pub use error::{Error, ErrorKind, Result};
 
 #[cfg(not(any(loom, shuttle)))]
 pub use process::{
-    Builder, Child, Current, Exit, JoinError, PanicLocation, PanicReport, ProcessInfo, Scope, ScopedChild, Signal,
-    at_fork_child, available_workers, children, current, scope, spawn,
+    Builder, Child, Current, Exit, JoinError, PanicLocation, PanicReport, ProcessInfo, Scope,
+    ScopedChild, Signal, at_fork_child, available_workers, children, current, scope, spawn,
 };
+#[cfg(not(any(loom, shuttle)))]
+pub use queue::RingQueue;
 #[cfg(not(any(loom, shuttle)))]
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]
 pub use sync::{Counter, LockError, Mutex, MutexGuard, Owner, OwnerDied, RawMutex};
-#[cfg(not(any(loom, shuttle)))]
-pub use queue::RingQueue;
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ use crate::queue::error::{
     TrySendError,
 };
 use crate::queue::plain::Plain;
-use crate::queue::ring::RingQueue;
+use crate::queue::ring::{MANY, RingQueue};
 use crate::queue::ring_core::{Failed, Patience, Side};
 use crate::shm::roster;
 use crate::sync::linux::Linux;
@@ -279,7 +279,7 @@ impl<T: Plain> Consumer<'_, T> {
             return Ok(0);
         }
         let (queue, patience) = (self.queue, Patience::Until(Deadline::NEVER));
-        let max = max.min(queue.capacity());
+        let max = max.min(queue.len().max(MANY));
         messages.reserve(max);
         let read = |position, count| queue.read_many(position, count, messages);
         let received =

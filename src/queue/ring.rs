@@ -66,6 +66,8 @@ unsafe impl ShmSafe for RingCore {}
 
 const _: () = assert!(size_of::<RingCore>() <= 1024 - 128, "a ring costs its slots and 1 KiB");
 
+/// How many messages `recv_many` makes room for when there are fewer as it begins.
+pub(crate) const MANY: usize = 64;
 /// Slots are counted in 32 bits.
 const CAPACITY_MAX: usize = u32::MAX as usize;
 
@@ -269,7 +271,7 @@ impl<T: Plain> RingQueue<T> {
         if max == 0 {
             return Ok(0);
         }
-        let max = max.min(self.capacity());
+        let max = max.min(self.len().max(MANY));
         messages.reserve(max); // not while others wait for the lock
         let read = |position, count| self.read_many(position, count, messages);
         let patience = Patience::Until(Deadline::NEVER);
@@ -355,11 +357,22 @@ impl<T: Plain> RingQueue<T> {
 
 #[inline(always)]
 fn check<T: Plain>(bits: T::Bits) -> T {
+    let bomb = Bomb;
     if !T::is_valid_bit_pattern(&bits) {
         broken();
     }
+    std::mem::forget(bomb);
     // SAFETY: CheckedBitPattern: bits that are valid are a T, of the same size.
     unsafe { std::mem::transmute_copy(&bits) }
+}
+
+/// Aborts when it is dropped: a user's check of bits that panics must not unwind out of a locked end.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        broken();
+    }
 }
 
 /// Somebody wrote into the region past this crate. Unwinding would leave the end locked, and all that follows is a guess.

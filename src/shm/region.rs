@@ -93,6 +93,9 @@ impl Region {
     /// # Errors
     /// [`OutOfMemory`](ErrorKind::OutOfMemory) if the region has no room left or its pages cannot be committed. The value is
     /// dropped then; types that live in shared memory own nothing.
+    ///
+    /// # Panics
+    /// If `T` is aligned to more than a page.
     pub fn place<T: ShmSafe>(&self, value: T) -> Result<Shared<T>> {
         let place = self.reserve(size_of::<T>(), align_of::<T>())?.cast::<T>();
         // SAFETY: `reserve` gave us aligned, committed bytes for one T that no other process will be given.
@@ -104,6 +107,9 @@ impl Region {
     /// Places `len` values, the result of `value(index)` for each, as one slice.
     ///
     /// # Errors
+    /// As [`place`](Self::place).
+    ///
+    /// # Panics
     /// As [`place`](Self::place). If `value` panics, the room is lost to the region and nothing else happens.
     pub fn place_slice<T: ShmSafe>(
         &self,
@@ -162,6 +168,11 @@ impl Region {
             }
         };
         self.map.mapping.commit(offset, bytes).map_err(|errno| {
+            if let Some(mark) = self.map.mark() {
+                // Give the room back, if nobody has placed anything behind it since.
+                let (end, start) = (offset + bytes - start, offset - start);
+                let _ = mark.compare_exchange(end, start, Ordering::Relaxed, Ordering::Relaxed);
+            }
             let object = format!("{bytes} bytes in a region of {} bytes", self.capacity_bytes());
             Error::os("place", object, errno)
         })?;

@@ -32,8 +32,8 @@ use crate::sys::{atfork, membarrier};
 use std::cell::{Cell, UnsafeCell};
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 const INDEX_BITS: u32 = 14;
 const GENERATION_BITS: u32 = 15;
@@ -68,6 +68,7 @@ struct Entry {
     name: Name,
 }
 
+const _: () = assert!(ENTRIES_OFFSET.is_multiple_of(size_of::<Entry>()));
 const _: () = assert!(size_of::<Entry>() == 128);
 const _: () = assert!(offset_of!(Entry, life) == 0);
 const _: () = assert!(offset_of!(Entry, links) + 8 == robust::NODE_OFFSET);
@@ -76,9 +77,31 @@ type Name = [AtomicU64; NAME_BYTES / 8];
 
 struct Roster {
     mapping: Mapping,
-    /// Where the search for a free entry starts; shared through the first entry-sized block, which is never given out.
-    cursor: NonNull<AtomicU32>,
+    header: NonNull<Header>,
 }
+
+/// What lies before the entries.
+#[repr(C, align(128))]
+struct Header {
+    /// Where the next search for a free entry starts.
+    cursor: AtomicU32,
+    alarms: [Alarm; ALARM_COUNT],
+}
+
+/// A pair of words that are always 0. Locks and queues share the pairs, by a hash of their addresses.
+///
+/// A thread in the middle of an operation names `named` in its pending pointer, so that the kernel wakes one sleeper on it when
+/// the thread dies; that one wakes all who sleep on `echo`, where everybody sleeps too. The words lie here, and not in the
+/// lock, because safe code can forget a guard and unmap the lock: the pending pointer must never dangle.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Alarm {
+    pub(crate) named: AtomicU32,
+    pub(crate) echo: AtomicU32,
+}
+
+const ALARM_COUNT: usize = 512;
+const ENTRIES_OFFSET: usize = size_of::<Header>();
 
 // SAFETY: the mapping lives for ever and holds atomics; `links` and `spare_head` are touched by an entry's tenant alone.
 unsafe impl Send for Roster {}
@@ -90,6 +113,9 @@ static ROSTER: OnceLock<Roster> = OnceLock::new();
 static PROCESS_NAME: Name = [const { AtomicU64::new(0) }; NAME_BYTES / 8];
 /// Whether `membarrier` works, so that wakers need no fence. Decided once by the root and inherited.
 static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
+
+/// The header of the roster, for [`alarm`], which is called too often for a look into `ROSTER`.
+static ALARMS: AtomicPtr<Header> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What a thread knows of itself.
 struct Me {
@@ -105,18 +131,36 @@ thread_local! {
 
 /// Maps the roster if this process has none, and makes fork children start without an id.
 pub(crate) fn ensure() -> Result<()> {
+    static FIRST: Mutex<()> = Mutex::new(());
+    if ROSTER.get().is_some() {
+        return Ok(());
+    }
+    let _first = FIRST.lock();
     if ROSTER.get().is_some() {
         return Ok(());
     }
     let os = |errno| Error::os("map", "the roster", errno);
-    let mapping = Mapping::new((ENTRY_COUNT + 1) * size_of::<Entry>()).map_err(os)?;
-    mapping.commit(0, size_of::<Entry>()).map_err(os)?;
-    let cursor = NonNull::new(mapping.base().cast()).expect("a mapping is never at address 0");
-    if ROSTER.set(Roster { mapping, cursor }).is_ok() {
-        ASYMMETRIC.store(membarrier::register().is_ok(), Ordering::Relaxed);
-        atfork::on_fork_child(forget_me).map_err(os)?;
-    }
+    let mapping = Mapping::new(ENTRIES_OFFSET + ENTRY_COUNT * size_of::<Entry>()).map_err(os)?;
+    mapping.commit(0, ENTRIES_OFFSET).map_err(os)?;
+    let header = NonNull::new(mapping.base().cast()).expect("a mapping is never at address 0");
+    ASYMMETRIC.store(membarrier::register().is_ok(), Ordering::Relaxed);
+    atfork::on_fork_child(forget_me).map_err(os)?;
+    ALARMS.store(header.as_ptr(), Ordering::Release);
+    ROSTER.set(Roster { mapping, header }).unwrap_or_else(|_| unreachable!("set under the lock"));
     Ok(())
+}
+
+/// The alarm of whatever lies at this address, in all processes. The caller has an entry, so the roster is mapped.
+#[inline(always)]
+pub(crate) fn alarm(address: *const AtomicU32) -> &'static Alarm {
+    // The page, and the place in the page: cheap, and neighbours differ.
+    let index = (address.addr() >> 12 ^ address.addr() >> 4) % ALARM_COUNT;
+    let header = ALARMS.load(Ordering::Relaxed);
+    debug_assert!(!header.is_null(), "a thread that names an alarm has an entry");
+    // SAFETY: set by `ensure` before any thread of this process has an id, inherited by fork children, and never unmapped;
+    // the header is atomics, valid when zeroed.
+    let header = unsafe { &*header };
+    &header.alarms[index]
 }
 
 /// The id of the calling thread, which takes an entry if it has none.
@@ -195,11 +239,12 @@ fn take_entry() -> u32 {
     }
     let roster = ROSTER.get().expect("`ensure` has mapped it");
     let tid = robust::tid();
-    // SAFETY: the cursor lies in the mapping's first block, committed by `ensure`, and is used atomically by all processes.
-    let start = unsafe { roster.cursor.as_ref() }.fetch_add(1, Ordering::Relaxed) as usize;
+    // SAFETY: the header lies at the start of the mapping, was committed by `ensure`, and is used atomically by all processes.
+    let header = unsafe { roster.header.as_ref() };
+    let start = header.cursor.fetch_add(1, Ordering::Relaxed) as usize;
     for step in 0..ENTRY_COUNT {
         let index = (start + step) % ENTRY_COUNT;
-        let offset = (index + 1) * size_of::<Entry>();
+        let offset = ENTRIES_OFFSET + index * size_of::<Entry>();
         if let Err(errno) = roster.mapping.commit(offset, size_of::<Entry>()) {
             panic!("{}", Error::os("commit", "an entry of the roster", errno));
         }
@@ -263,9 +308,10 @@ fn entry_of(id: u32) -> Option<&'static Entry> {
 }
 
 fn entry_at(roster: &'static Roster, index: usize) -> &'static Entry {
-    let entries = roster.mapping.base().cast::<Entry>();
-    // SAFETY: the mapping has ENTRY_COUNT entries behind its first block, and the index is below that (masked, or reduced).
-    let entry = unsafe { entries.add(index + 1) };
+    // SAFETY: the mapping has the entries behind its header.
+    let entries = unsafe { roster.mapping.base().add(ENTRIES_OFFSET) }.cast::<Entry>();
+    // SAFETY: there are ENTRY_COUNT of them, and the index is below that (masked, or reduced).
+    let entry = unsafe { entries.add(index) };
     // SAFETY: aligned, mapped for ever, and zeroed memory is a valid entry; all fields that others touch are atomics.
     unsafe { &*entry }
 }
@@ -276,7 +322,7 @@ fn generation_of(id: u32) -> u32 {
 
 fn write_name(name: &Name, text: &str) {
     let mut bytes = [0u8; NAME_BYTES];
-    let length = text.floor_char_boundary(NAME_BYTES.min(text.len()));
+    let length = text.floor_char_boundary(NAME_BYTES);
     bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
     for (word, bytes) in name.iter().zip(bytes.chunks_exact(8)) {
         word.store(u64::from_ne_bytes(bytes.try_into().expect("eight bytes")), Ordering::Relaxed);

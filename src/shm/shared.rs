@@ -36,6 +36,9 @@ impl<T: ShmSafe> Shared<T> {
     /// # Errors
     /// [`OutOfMemory`](crate::ErrorKind::OutOfMemory) if the memory cannot be committed,
     /// [`LimitReached`](crate::ErrorKind::LimitReached) if no file descriptor is free for the moment of the call.
+    ///
+    /// # Panics
+    /// If `T` is aligned to more than a page.
     pub fn new(value: T) -> Result<Shared<T>> {
         Region::single(size_of::<T>(), align_of::<T>())?.place(value)
     }

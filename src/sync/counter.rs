@@ -35,7 +35,7 @@ unsafe impl ShmSafe for Counter {}
 impl Counter {
     /// A counter at 0. Of a name longer than 48 bytes, the first 48 (to a whole character) are kept.
     pub fn new(name: &str) -> Counter {
-        let length = name.floor_char_boundary(NAME_BYTES.min(name.len()));
+        let length = name.floor_char_boundary(NAME_BYTES);
         let mut bytes = [0; NAME_BYTES];
         bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
         Counter { total: AtomicU64::new(0), name_length: length as u8, name: bytes }

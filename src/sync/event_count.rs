@@ -86,6 +86,13 @@ impl EventCount {
 
     /// Sleeper: makes the word ARMED. Look at the world after this, then sleep on the value returned.
     pub(crate) fn arm<K: Kernel>(&self, kernel: &K) -> Armed {
+        let armed = self.make_armed(kernel);
+        // The look at the world comes after the word is ARMED, for E3 (two full fences face each other there).
+        fence(Ordering::SeqCst);
+        armed
+    }
+
+    fn make_armed<K: Kernel>(&self, kernel: &K) -> Armed {
         loop {
             let word = self.word.load(Ordering::SeqCst);
             let armed = word & !STATE | ARMED;

@@ -15,7 +15,7 @@ pub(crate) struct Sleep<'a> {
     pub(crate) owner: Option<(&'a AtomicU32, u32)>,
     /// A number whose change ends the wait (a queue's position; its low half is compared), and a flag that must be 0 still.
     pub(crate) world: Option<(&'a AtomicU64, u64, &'a AtomicU32)>,
-    /// The word that deaths ring; it may be the bell itself.
+    /// The word that deaths ring; it may be the bell itself. A kernel may let another word stand for it.
     pub(crate) alarm: &'a AtomicU32,
     /// The event count could not be armed (no `membarrier`): sleep for a moment only.
     pub(crate) unarmed: bool,

@@ -19,6 +19,9 @@ const BACKSTOP: Duration = Duration::from_secs(1);
 /// How long to sleep at once where the kernel refuses what a full sleep needs.
 const MOMENT: Duration = Duration::from_millis(1);
 
+/// Where the word on which deaths ring stands in a sleeper's list.
+const NAMED: usize = 2;
+
 /// How a waiter stays awake before it sleeps: pauses that double up to a longest, then yields of the CPU.
 const LOCK_PAUSES: u32 = 8;
 const LOCK_LONGEST: u32 = 5;
@@ -62,37 +65,46 @@ impl Kernel for Linux {
 
     fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept {
         let zero = |word| Watch { word, expected: 0 };
-        let (bell, alarm) = (zero(sleep.bell), zero(sleep.alarm));
-        let event = Watch { word: sleep.event.0, expected: sleep.event.1 };
+        let bell = zero(sleep.bell);
         if sleep.unarmed || WAITV_REFUSED.load(Ordering::Relaxed) {
             // Without an armed event count, or with one word only, wake-ups can be missed: look again soon.
-            return ended(futex::wait(bell, deadline.or_after(MOMENT)), deadline, false);
+            return why(futex::wait(bell, deadline.or_after(MOMENT)), deadline);
         }
+        let alarm = roster::alarm(sleep.alarm);
+        let (named, echo) = (zero(&alarm.named), zero(&alarm.echo));
+        let event = Watch { word: sleep.event.0, expected: sleep.event.1 };
+        let life = sleep.owner.map(|(_, seen)| roster::watch(seen));
+        let (first, second) = match (sleep.owner, life, sleep.world) {
+            (Some(_), Some(None), _) => return Slept::Look, // dead already
+            (Some((word, expected)), Some(Some(life)), _) => (life, Watch { word, expected }),
+            (None, _, Some((position, seen, flag))) => {
+                let expected = seen as u32;
+                (Watch { word: futex::low_half(position), expected }, zero(flag))
+            }
+            // Nothing is compared but the event.
+            _ => (event, event),
+        };
         let until = match BACKSTOP_OFF.load(Ordering::Relaxed) {
             true => deadline,
             false => deadline.or_after(BACKSTOP),
         };
-        // Of several wake-ups the kernel reports the last: the alarm comes behind the bell.
-        if let Some((word, seen)) = sleep.owner {
-            let Some(life) = roster::watch(seen) else { return Slept::Look };
-            let owner = Watch { word, expected: seen };
-            let slept = if std::ptr::eq(sleep.bell, sleep.alarm) {
-                self.sleep_on(&[alarm, life, owner, event], 0, until, deadline)
-            } else {
-                self.sleep_on(&[bell, alarm, life, owner, event], 1, until, deadline)
-            };
-            if life.word.load(Ordering::Relaxed) == life.expected {
-                return slept;
-            }
-            // A wake-up by the life word hides one by the alarm.
+        // Of several wake-ups the kernel reports the last. One by `named` obliges; only one by a life word can hide it.
+        let watches = [bell, echo, named, first, second, event];
+        let wakeup = futex::wait_any(&watches, until);
+        if wakeup == Wakeup::Refused {
+            WAITV_REFUSED.store(true, Ordering::Relaxed);
+        }
+        let ended =
+            life.flatten().filter(|life| life.word.load(Ordering::Relaxed) != life.expected);
+        if let Some(life) = ended {
+            // The kernel woke one of those who watch this thread, and they may wait for other locks.
             futex::wake(life.word, ALL);
+        }
+        if ended.is_some() || wakeup == Wakeup::Woken(NAMED) {
+            futex::wake(&alarm.echo, ALL);
             return Slept::Alarmed;
         }
-        if let Some((position, seen, flag)) = sleep.world {
-            let position = Watch { word: futex::low_half(position), expected: seen as u32 };
-            return self.sleep_on(&[bell, alarm, position, zero(flag), event], 1, until, deadline);
-        }
-        self.sleep_on(&[bell, alarm, event], 1, until, deadline)
+        why(wakeup, deadline)
     }
 
     fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
@@ -106,6 +118,7 @@ impl Kernel for Linux {
     #[inline(always)]
     fn name_alarm(&self, alarm: &AtomicU32) -> bool {
         let head = roster::my_head();
+        let alarm = &roster::alarm(alarm).named;
         if head.is_pending(alarm) {
             return false;
         }
@@ -121,7 +134,7 @@ impl Kernel for Linux {
     #[inline(always)]
     fn unname_alarm(&self, alarm: &AtomicU32) {
         let head = roster::my_head();
-        if head.is_pending(alarm) {
+        if head.is_pending(&roster::alarm(alarm).named) {
             head.clear_pending();
             roster::set_owes(false);
         }
@@ -137,7 +150,7 @@ impl Kernel for Linux {
             release_owed();
         }
         if !cfg!(feature = "mutant-no-alarm") {
-            roster::my_head().set_pending(alarm);
+            roster::my_head().set_pending(&roster::alarm(alarm).named);
         }
     }
 
@@ -148,7 +161,7 @@ impl Kernel for Linux {
 
     #[inline(always)]
     fn begin_held(&self, alarm: &AtomicU32) {
-        if !roster::my_head().is_pending(alarm) {
+        if !roster::my_head().is_pending(&roster::alarm(alarm).named) {
             self.begin(alarm);
         }
     }
@@ -179,22 +192,6 @@ impl Kernel for Linux {
     }
 }
 
-impl Linux {
-    fn sleep_on(
-        self,
-        watches: &[Watch<'_>],
-        alarm_index: usize,
-        until: Deadline,
-        deadline: Deadline,
-    ) -> Slept {
-        let wakeup = futex::wait_any(watches, until);
-        if wakeup == Wakeup::Refused {
-            WAITV_REFUSED.store(true, Ordering::Relaxed);
-        }
-        ended(wakeup, deadline, wakeup == Wakeup::Woken(alarm_index))
-    }
-}
-
 /// The pending pointer names the alarm of a lock that this thread took after waiting and still holds; now it is needed for
 /// something else. Wake one of that lock's sleepers: it will see this thread as the owner, and watch its life word instead.
 #[cold]
@@ -207,9 +204,8 @@ fn release_owed() {
     roster::set_owes(false);
 }
 
-fn ended(wakeup: Wakeup, deadline: Deadline, alarmed: bool) -> Slept {
+fn why(wakeup: Wakeup, deadline: Deadline) -> Slept {
     match wakeup {
-        Wakeup::Woken(_) if alarmed => Slept::Alarmed,
         Wakeup::TimedOut if deadline.has_passed() => Slept::TimedOut,
         _ => Slept::Look,
     }

@@ -236,6 +236,7 @@ impl LockCore {
 
     /// The owner word as it is: 0, or a roster id.
     pub(crate) fn owner(&self) -> u32 {
-        self.owner.load(Ordering::Relaxed)
+        // Acquire: one that sees the unlock sees what was done under the lock.
+        self.owner.load(Ordering::Acquire)
     }
 }

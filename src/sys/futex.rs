@@ -41,7 +41,7 @@ struct RawWatch {
 }
 
 const FUTEX2_SIZE_U32: u32 = 2;
-const WATCH_COUNT_MAX: usize = 5;
+const WATCH_COUNT_MAX: usize = 6;
 
 /// Sleeps until a wake-up on any of the words; `futex_waitv(2)`, Linux 5.16.
 ///

@@ -6,7 +6,9 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::ftruncate;
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 /// From this length on, ask whether the memory is there before committing it (reading /proc costs some 50 µs).
@@ -19,9 +21,13 @@ pub(crate) struct Mapping(MmapRaw);
 impl Mapping {
     /// Maps `bytes` of new, zeroed shared memory. No page is committed yet, no file descriptor is kept.
     pub(crate) fn new(bytes: usize) -> Result<Mapping, Errno> {
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let file = memfd_create(c"offspring", flags)?;
         let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
+        // Beyond this limit ftruncate would not fail but kill, by SIGXFSZ.
+        let (file_bytes_max, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+        if bytes as u64 > file_bytes_max {
+            return Err(Errno::ENOMEM);
+        }
+        let file = anonymous_file()?;
         ftruncate(&file, size).map_err(|e| if e == Errno::EFBIG { Errno::ENOMEM } else { e })?;
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
@@ -68,6 +74,16 @@ impl Mapping {
                 Err(errno) => return Err(errno),
             }
         }
+    }
+}
+
+/// A memfd that will never be executed, which some machines insist on (Linux 6.3 knows the flag; vm.memfd_noexec).
+fn anonymous_file() -> Result<OwnedFd, Errno> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let noexec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
+    match memfd_create(c"offspring", flags | noexec) {
+        Err(Errno::EINVAL) => memfd_create(c"offspring", flags),
+        made => made,
     }
 }
 

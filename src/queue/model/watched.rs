@@ -40,7 +40,7 @@ struct Ledger {
 /// See the top of the file.
 #[derive(Debug)]
 pub(super) struct Watched {
-    pub(super) core: RingCore,
+    core: RingCore,
     slots: Vec<[AtomicU64; 2]>,
     ledger: Mutex<Ledger>,
 }

@@ -25,6 +25,7 @@ impl RingCore {
                     break Err(failed);
                 }
             }
+            kernel.light_fence(me); // pairs with the heavy fence in `drained`: the lock, then `closed`
             let put = self.put(want, &write);
             self.producer.lock.release(kernel, me, &self.common.alarm);
             match put {

@@ -151,18 +151,11 @@ impl Kernel for Party {
         if !std::ptr::eq(sleep.bell, sleep.alarm) {
             watches.push(zero(sleep.bell));
         }
-        let life = match sleep.owner {
-            Some((_, owner)) => match self.world.watch_life(owner) {
-                Some(life) => Some(life),
-                None => return Slept::Look,
-            },
-            None => None,
-        };
-        watches.extend(life);
         watches.push(zero(sleep.alarm));
         let alarm = watches.len() - 1;
         if let Some((word, owner)) = sleep.owner {
-            watches.push(Watch::Word(word, owner));
+            let Some(life) = self.world.watch_life(owner) else { return Slept::Look };
+            watches.extend([life, Watch::Word(word, owner)]);
         } else if let Some((position, seen, flag)) = sleep.world {
             watches.extend([Watch::LowHalf(position, seen as u32), zero(flag)]);
         }
@@ -173,6 +166,7 @@ impl Kernel for Party {
         {
             self.step();
             self.world.wake_mourners(owner);
+            return Slept::Alarmed;
         }
         match wakeup {
             Wakeup::Woken(index) if index == alarm => Slept::Alarmed,

@@ -9,12 +9,14 @@ use crate::sync::model::party::Party;
 use crate::sync::model::world::{World, random};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::thread::{self, JoinHandle};
-use shuttle::{Config, Runner};
+use shuttle::{Config, MaxSteps, Runner};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 const SEED: u64 = 1;
 const PREEMPTIONS: usize = 4;
+/// A schedule of more steps than that goes round in circles; most have a few hundred.
+const STEPS_MAX: usize = 20_000;
 
 /// Runs `thousands` schedules of the test, or what the environment says.
 pub(crate) fn explore(thousands: usize, test: fn()) {
@@ -25,6 +27,7 @@ pub(crate) fn explore(thousands: usize, test: fn()) {
     let half = wanted.unwrap_or(thousands) * 500;
     let mut config = Config::new();
     config.silence_warnings = true;
+    config.max_steps = MaxSteps::FailAfter(STEPS_MAX);
     Runner::new(RandomScheduler::new_from_seed(SEED, half), config.clone()).run(test);
     Runner::new(PctScheduler::new_from_seed(SEED, PREEMPTIONS, half), config).run(test);
 }

@@ -31,7 +31,6 @@ pub(crate) enum Wakeup {
     /// A word had another value, or (shuttle) a signal came.
     Look,
     /// (shuttle) The deadline passed.
-    #[cfg_attr(loom, expect(dead_code, reason = "loom's deadlines do not pass during a sleep"))]
     TimedOut,
 }
 
@@ -40,7 +39,6 @@ pub(crate) enum Wakeup {
 pub(crate) enum Until {
     Woken,
     /// So many turns of the scheduler, and then: it times out, or the sleeper is killed asleep.
-    #[cfg_attr(loom, expect(dead_code, reason = "loom's deadlines do not pass during a sleep"))]
     Turns(u32),
 }
 

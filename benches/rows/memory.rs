@@ -1,0 +1,39 @@
+//! What the smallest lock and a queue take: the growth of this process's shared mappings.
+
+use super::{Bar, Row, Rows, Unit};
+use crate::support::arena::arena;
+use crate::support::kernel::shared_bytes;
+use crate::support::ours;
+use crate::support::rings::Message;
+use crate::support::size::Size;
+
+const PAGE_BYTES: usize = 4096;
+
+pub(crate) fn rows(_size: Size) -> Rows {
+    vec![
+        grown("memory of a Shared<Mutex<u64>>", PAGE_BYTES, ours::SharedMutex::new),
+        queue::<[u64; 1]>(1024),
+        queue::<[u64; 8]>(1024),
+        queue::<[u64; 8]>(16),
+    ]
+}
+
+fn queue<T: Message>(slots: usize) -> Result<Row, String> {
+    let bar_bytes = slots * size_of::<T>() + 1024;
+    let what = format!("memory of a RingQueue of {slots} × {} B", size_of::<T>());
+    grown(&what, bar_bytes.next_multiple_of(PAGE_BYTES), || ours::queue::<T>(slots))
+}
+
+fn grown<T>(what: &str, bar_bytes: usize, make: impl Fn() -> T) -> Result<Row, String> {
+    let measured = arena(|| {
+        // The first object brings tables that all share (the roster); they are not the second's.
+        let first = make();
+        let before = shared_bytes();
+        let second = make();
+        let grown = shared_bytes() - before;
+        drop((first, second));
+        Ok(vec![grown as f64])
+    });
+    let samples = measured.map_err(|reason| format!("{what}: {reason}"))?;
+    Ok(Row::ours(what, Unit::Bytes, &samples).bar(Bar::AtMost(bar_bytes as f64)))
+}
