@@ -423,7 +423,8 @@ impl Pacer for HandlePacer {
 
     fn found(&self, more: bool) {
         let linger = self.linger.load(Ordering::Relaxed);
-        let next = if more { (linger * 2).clamp(LINGER_MIN, LINGER_MAX) } else { linger / 2 & !7 };
+        let next =
+            if more { (linger * 2).clamp(LINGER_MIN, LINGER_MAX) } else { (linger / 2) & !7 };
         self.linger.store(next, Ordering::Relaxed);
     }
 }

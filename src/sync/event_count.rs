@@ -105,11 +105,9 @@ impl EventCount {
                     self.replace(word, word & !STATE | CALLED);
                     continue;
                 }
-                CALLED => {
-                    // The count rules out that the word was quiet in between: it has been CALLED all through our fence.
-                    if !cfg!(feature = "mutant-no-heavy-fence") && !kernel.heavy_fence() {
-                        return Armed { value: word, unarmed: true };
-                    }
+                // The count rules out that the word was quiet in between: it has been CALLED all through our fence.
+                CALLED if !cfg!(feature = "mutant-no-heavy-fence") && !kernel.heavy_fence() => {
+                    return Armed { value: word, unarmed: true };
                 }
                 _ => {}
             }

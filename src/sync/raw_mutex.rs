@@ -108,7 +108,6 @@ impl Default for RawMutex {
 // SAFETY: mutual exclusion is the compare-exchange of the owner word (L1 in `lock_core`), between threads and processes; a
 // lock is taken from a living owner never, from a dead one only after the kernel has marked its life word.
 unsafe impl lock_api::RawMutex for RawMutex {
-    #[expect(clippy::declare_interior_mutable_const, reason = "lock_api asks for it")]
     const INIT: RawMutex = RawMutex::new();
     type GuardMarker = lock_api::GuardNoSend;
 

@@ -111,8 +111,8 @@ impl Head {
     #[inline(always)]
     pub(crate) fn set_pending(self, word: &AtomicU32) {
         compiler_fence(Ordering::SeqCst);
-        // SAFETY: the head belongs to this thread; a volatile store, because only the kernel reads it.
-        unsafe { (&raw mut (*self.0.as_ptr()).pending).write_volatile(node_of(word)) };
+        // SAFETY: as `pending_field` says; a volatile store, because only the kernel reads it.
+        unsafe { self.pending_field().write_volatile(node_of(word)) };
         compiler_fence(Ordering::SeqCst);
     }
 
@@ -127,7 +127,7 @@ impl Head {
     pub(crate) fn clear_pending(self) {
         compiler_fence(Ordering::SeqCst);
         // SAFETY: as in `set_pending`.
-        unsafe { (&raw mut (*self.0.as_ptr()).pending).write_volatile(std::ptr::null_mut()) };
+        unsafe { self.pending_field().write_volatile(std::ptr::null_mut()) };
     }
 
     /// The address of the word that [`set_pending`](Self::set_pending) named, to wake sleepers on it.
@@ -139,8 +139,16 @@ impl Head {
 
     #[inline(always)]
     fn pending(self) -> *mut Node {
-        // SAFETY: the head belongs to this thread.
-        unsafe { (&raw const (*self.0.as_ptr()).pending).read_volatile() }
+        // SAFETY: as `pending_field` says.
+        unsafe { self.pending_field().read_volatile() }
+    }
+
+    /// Where the pending pointer is: valid while the thread lives, and used by this thread alone (and by the kernel, when it is
+    /// dead), because a `Head` does not leave its thread.
+    #[inline(always)]
+    fn pending_field(self) -> *mut *mut Node {
+        // SAFETY: the head is a live RawHead (type invariant); this computes an address in it.
+        unsafe { &raw mut (*self.0.as_ptr()).pending }
     }
 }
 

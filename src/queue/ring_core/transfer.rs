@@ -20,10 +20,10 @@ impl RingCore {
         kernel.begin(&self.common.alarm);
         let mut armed = false;
         let sent = loop {
-            if !self.producer.lock.acquire_free(me) {
-                if let Err(failed) = self.lock_slow(kernel, me, Side::Producer, patience, armed) {
-                    break Err(failed);
-                }
+            if !self.producer.lock.acquire_free(me)
+                && let Err(failed) = self.lock_slow(kernel, me, Side::Producer, patience, armed)
+            {
+                break Err(failed);
             }
             kernel.light_fence(me); // pairs with the heavy fence in `drained`: the lock, then `closed`
             let put = self.put(want, &write);

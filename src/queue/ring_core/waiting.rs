@@ -37,14 +37,20 @@ impl RingCore {
         let deadline = match patience {
             Patience::Until(deadline) => deadline,
             Patience::None => match end.lock.try_acquire(kernel, me) {
-                Ok(acquired) => return Ok(self.entered(kernel, me, end, acquired)),
+                Ok(acquired) => {
+                    self.entered(kernel, me, end, acquired);
+                    return Ok(());
+                }
                 Err(_) if setting.should_stop() => return Err(Failed::Closed),
                 Err(_) if end.mode.load(Ordering::Relaxed) != SHARED => return Err(Failed::NotNow),
                 Err(_) => patience.deadline(),
             },
         };
         match end.lock.acquire_slow(kernel, me, setting, deadline) {
-            Ok(acquired) => Ok(self.entered(kernel, me, end, acquired)),
+            Ok(acquired) => {
+                self.entered(kernel, me, end, acquired);
+                Ok(())
+            }
             Err(Refused::Stopped) => Err(Failed::Closed),
             Err(Refused::Held | Refused::TimedOut) => Err(patience.refusal()),
         }
