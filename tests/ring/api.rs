@@ -355,10 +355,15 @@ pub(crate) fn close_loses_nothing_that_was_accepted() {
                     2 => loop {
                         match queue.send_many(&[1, 1, 1]) {
                             Ok(()) => add(0, 3),
-                            Err(error) => { let _ = add(0, error.sent() as u64); break },
+                            Err(error) => {
+                                let _ = add(0, error.sent() as u64);
+                                break;
+                            }
                         };
                     },
-                    3 => queue.iter().for_each(|one| { let _ = add(1, one); }),
+                    3 => queue.iter().for_each(|one| {
+                        let _ = add(1, one);
+                    }),
                     4 => {
                         let mut got = Vec::new();
                         loop {

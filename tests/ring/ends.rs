@@ -224,10 +224,20 @@ pub(crate) fn holding_twice_panics() {
     let _held = (queue.producer(), queue.consumer());
     let panics =
         |body: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err();
-    assert!(panics(&|| { let _ = queue.producer(; })), "producer");
-    assert!(panics(&|| { let _ = queue.consumer(; })), "consumer");
-    assert!(panics(&|| { let _ = queue.send(1; })), "send");
-    assert!(panics(&|| { let _ = queue.recv(; })), "recv");
+    assert!(panics(&|| drop(queue.producer())), "producer");
+    assert!(panics(&|| drop(queue.consumer())), "consumer");
+    assert!(
+        panics(&|| {
+            let _ = queue.send(1);
+        }),
+        "send"
+    );
+    assert!(
+        panics(&|| {
+            let _ = queue.recv();
+        }),
+        "recv"
+    );
 }
 
 /// The child of a fork does not hold what its parent holds.
@@ -241,12 +251,24 @@ pub(crate) fn inherited_ends_panic_and_drop_quietly() {
         };
         let (mut producer, mut consumer) = ends.borrow_mut().take().unwrap();
         for _ in 0..2 {
-            assert!(panics(&mut || { let _ = producer.send(1; })));
-            assert!(panics(&mut || { let _ = producer.try_send(1; })));
-            assert!(panics(&mut || { let _ = producer.send_many(&[1]; })));
-            assert!(panics(&mut || { let _ = consumer.recv(; })));
-            assert!(panics(&mut || { let _ = consumer.try_recv(; })));
-            assert!(panics(&mut || { let _ = consumer.recv_many(&mut Vec::new(), 1; })));
+            assert!(panics(&mut || {
+                let _ = producer.send(1);
+            }));
+            assert!(panics(&mut || {
+                let _ = producer.try_send(1);
+            }));
+            assert!(panics(&mut || {
+                let _ = producer.send_many(&[1]);
+            }));
+            assert!(panics(&mut || {
+                let _ = consumer.recv();
+            }));
+            assert!(panics(&mut || {
+                let _ = consumer.try_recv();
+            }));
+            assert!(panics(&mut || {
+                let _ = consumer.recv_many(&mut Vec::new(), 1);
+            }));
             // Also once this process has an id of its own.
             let own = RingQueue::<u8>::new(1).unwrap();
             own.send(1).unwrap();

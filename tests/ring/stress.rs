@@ -34,7 +34,9 @@ pub(crate) fn mpmc() {
         let seen = counters(COUNT);
         let work = |seat, _: &Seats| match seat < HANDS {
             true => (0..COUNT).for_each(|n| queue.send(n as u64).unwrap()),
-            false => (0..COUNT).for_each(|_| drop(seen[queue.recv().unwrap() as usize].add(1))),
+            false => (0..COUNT).for_each(|_| {
+                seen[queue.recv().unwrap() as usize].add(1);
+            }),
         };
         crew(by, 2 * HANDS, work, |_| ());
         assert!(seen.iter().all(|count| count.get() == HANDS as u64));

@@ -70,8 +70,11 @@ pub(crate) fn works_with_64_file_descriptors() {
     let regions: Vec<Region> = (0..200).map(|_| Region::new(100).unwrap()).collect();
     let words: Vec<_> =
         regions.iter().map(|region| region.place(AtomicU64::new(1)).unwrap()).collect();
-    let work =
-        |_, _: &Seats| words.iter().for_each(|word| drop(word.fetch_add(1, Ordering::Relaxed)));
+    let work = |_, _: &Seats| {
+        words.iter().for_each(|word| {
+            word.fetch_add(1, Ordering::Relaxed);
+        })
+    };
     crew(By::Processes, 2, work, |_| ());
     assert!(words.iter().all(|word| word.load(Ordering::Relaxed) == 3));
     use_it_all();

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Do the proofs notice? Each mutant (a cargo feature that breaks one rule of the cores) is given to each of them, and a table says
+# which one catches it. Fails if nobody catches a mutant.
+#
+#   models/mutants.sh [--processes] [MUTANT...]
+#
+# Loom and shuttle run always; with --processes the kill matrix and random death too (they take minutes for each mutant).
+# OFFSPRING_SCHEDULES: thousands of schedules for each shuttle test.
+set -u
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+export OFFSPRING_SCHEDULES="${OFFSPRING_SCHEDULES:-6}"
+base=$CARGO_TARGET_DIR
+log=$base/mutants
+mkdir -p "$log"
+
+processes=
+[[ ${1:-} == --processes ]] && processes=1 && shift
+mutants=("$@")
+((${#mutants[@]})) || mapfile -t mutants < <(grep -o '^mutant-[a-z-]*' Cargo.toml)
+
+# caught NAME SECONDS COMMAND...: says whether the command, which builds without doubt, fails.
+caught() {
+    local out=$log/$1.txt seconds=$2
+    shift 2
+    if timeout --kill-after=5 "$seconds" "$@" >"$out" 2>&1; then echo '-'; return; fi
+    if grep -q '^error: could not compile' "$out"; then echo 'BROKEN'; else echo 'caught'; fi
+}
+
+# A test of processes: debug build in a target folder of its own, for the features differ. A hang is a catch as well.
+process() {
+    CARGO_TARGET_DIR=$base/mutants-build OFFSPRING_MATRIX=first OFFSPRING_DEATHS=4000 \
+        caught "$1-$2" 400 cargo test --quiet --features "$1,kill-matrix" --test "$2"
+}
+
+# A proof that fails anyway catches nothing.
+for proof in loom shuttle; do
+    if [[ $(MUTANT= caught "none-$proof" 240 "models/$proof.sh") != - ]]; then
+        echo "models/$proof.sh fails without a mutant: see $log/none-$proof.txt" >&2
+        exit 1
+    fi
+done
+
+# Where neither can see it (both model the asymmetric fence as two full ones), spin's model with store buffers does.
+by_spin() {
+    case $1 in
+        mutant-no-heavy-fence) models/run.sh NO_HEAVY_FENCE >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
+        *) echo 'not run' ;;
+    esac
+}
+
+survived=0
+printf '%-30s %-8s %-8s %-8s %-12s %s\n' mutant loom shuttle spin 'kill matrix' 'random death'
+for mutant in "${mutants[@]}"; do
+    loom=$(MUTANT=$mutant caught "$mutant-loom" 120 models/loom.sh)
+    shuttle=$(MUTANT=$mutant caught "$mutant-shuttle" 240 models/shuttle.sh)
+    spin=$(by_spin "$mutant")
+    matrix='not run' random='not run'
+    if [[ $processes ]]; then
+        matrix=$(process "$mutant" kill_matrix)
+        random=$(process "$mutant" random_death)
+    fi
+    printf '%-30s %-8s %-8s %-8s %-12s %s\n' "$mutant" "$loom" "$shuttle" "$spin" "$matrix" "$random"
+    [[ "$loom$shuttle$matrix$random" == *BROKEN* ]] && survived=$((survived + 1)) && continue
+    [[ "$loom$shuttle$spin$matrix$random" == *caught* ]] || survived=$((survived + 1))
+done
+echo "$((${#mutants[@]} - survived)) passed, $survived failed"
+((survived == 0))
