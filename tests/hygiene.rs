@@ -3,6 +3,13 @@
 
 mod support;
 
+mod hygiene {
+    pub(crate) mod limits;
+    pub(crate) mod orphans;
+    use super::*;
+}
+
+use hygiene::{limits, orphans};
 use offspring::{Builder, Child, ErrorKind, Exit, JoinError, Signal, spawn};
 use std::fs::File;
 use std::io::{PipeReader, Read, Seek, SeekFrom, Write, pipe};
@@ -24,20 +31,20 @@ fn main() {
         case!(values_of_the_parent_are_not_dropped),
         case!(nothing_is_left_after_10_000_spawns),
         case!(detached_children_are_reaped),
-        case!(killed_parent_takes_its_tree),
-        case!(killed_parent_takes_the_tree_of_its_second_thread),
-        case!(parent_killed_at_any_moment_takes_its_tree),
-        case!(child_that_may_outlives_its_parent),
-        case!(foreign_fork_does_not_keep_orphans_alive),
+        case!(orphans::killed_parent_takes_its_tree),
+        case!(orphans::killed_parent_takes_the_tree_of_its_second_thread),
+        case!(orphans::parent_killed_at_any_moment_takes_its_tree),
+        case!(orphans::child_that_may_outlives_its_parent),
+        case!(orphans::foreign_fork_does_not_keep_orphans_alive),
         case!(spawn_from_a_second_thread_is_refused),
         case!(joined_thread_does_not_count),
         case!(allow_threads_forks_beside_printing_threads),
         case!(random_numbers_differ_once_a_hook_reseeds),
-        case!(few_descriptors_suffice),
-        case!(ignored_sigchld_loses_only_what_it_must),
-        case!(foreign_wait_loses_only_what_it_must),
-        case!(foreign_fork_inside_a_closure_does_not_report),
-        case!(file_size_limit_does_not_kill_a_result),
+        case!(limits::few_descriptors_suffice),
+        case!(limits::ignored_sigchld_loses_only_what_it_must),
+        case!(limits::foreign_wait_loses_only_what_it_must),
+        case!(limits::foreign_fork_inside_a_closure_does_not_report),
+        case!(limits::file_size_limit_does_not_kill_a_result),
     ])
 }
 
@@ -269,157 +276,6 @@ fn detached_children_are_reaped() {
     assert!(support::until(|| offspring::children().is_empty() && no_child_is_left(), LONG));
 }
 
-/// Waits until nobody holds the pipe's write end any more: all who inherited it are dead.
-fn all_dead_within_a_second(pipe: &PipeReader) -> bool {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::empty())];
-    poll(&mut fds, PollTimeout::from(1000u16)).unwrap() == 1
-}
-
-fn read_byte(mut pipe: &PipeReader) {
-    pipe.read_exact(&mut [0]).unwrap();
-}
-
-fn killed_parent_takes_its_tree() {
-    let (witness, held) = pipe().unwrap();
-    let mut word = held.try_clone().unwrap();
-    let parent: Child<()> = spawn(|| {
-        let _child: Child<()> = spawn(|| {
-            let _grandchild: Child<()> = spawn(|| {
-                word.write_all(&[1]).unwrap();
-                park()
-            })
-            .unwrap();
-            park()
-        })
-        .unwrap();
-        let _second: Child<()> = spawn(|| park()).unwrap();
-        park()
-    })
-    .unwrap();
-    drop((held, word));
-    read_byte(&witness);
-    parent.kill().unwrap();
-    assert!(all_dead_within_a_second(&witness));
-}
-
-fn killed_parent_takes_the_tree_of_its_second_thread() {
-    let (witness, held) = pipe().unwrap();
-    let (door, mut key) = pipe().unwrap();
-    let mut word = held.try_clone().unwrap();
-    let parent: Child<()> = spawn(|| {
-        let thread = std::thread::spawn(move || {
-            // SAFETY: the other thread does nothing but wait for this one, and holds no lock.
-            let builder = unsafe { Builder::new().allow_threads() };
-            let child = builder.spawn(move || {
-                let _grandchild: Child<()> = spawn(|| {
-                    // Only after the thread that spawned its parent has ended: that is no death of a parent.
-                    read_byte(&door);
-                    word.write_all(&[1]).unwrap();
-                    park()
-                })
-                .unwrap();
-                park()
-            });
-            std::mem::forget::<Child<()>>(child.unwrap());
-        });
-        thread.join().unwrap();
-        key.write_all(&[1]).unwrap();
-        park()
-    })
-    .unwrap();
-    drop(held);
-    read_byte(&witness);
-    assert!(parent.is_alive());
-    parent.kill().unwrap();
-    assert!(all_dead_within_a_second(&witness));
-}
-
-fn parent_killed_at_any_moment_takes_its_tree() {
-    for round in 0..300 {
-        let (witness, held) = pipe().unwrap();
-        let mut word = held.try_clone().unwrap();
-        let parent: Child<()> = spawn(|| {
-            word.write_all(&[1]).unwrap();
-            loop {
-                let _child: Child<()> = spawn(|| {
-                    let _grandchild: Child<()> = spawn(|| park()).unwrap();
-                    park()
-                })
-                .unwrap();
-            }
-        })
-        .unwrap();
-        drop((held, word));
-        read_byte(&witness);
-        (0..round * 200).for_each(|_| std::hint::spin_loop());
-        parent.kill().unwrap();
-        assert!(parent.join().is_err());
-        assert!(all_dead_within_a_second(&witness), "round {round}");
-    }
-}
-
-fn child_that_may_outlives_its_parent() {
-    let (mut reader, mut writer) = pipe().unwrap();
-    let parent: Child<()> = spawn(|| {
-        let parent = std::process::id();
-        let body = || {
-            writer.write_all(b"I live").unwrap();
-            assert!(support::until(|| std::os::unix::process::parent_id() != parent, LONG));
-            writer.write_all(b" on").unwrap();
-        };
-        drop(Builder::new().outlive_parent(true).spawn(body).unwrap());
-        park()
-    })
-    .unwrap();
-    drop(writer);
-    let mut said = [0; 6];
-    reader.read_exact(&mut said).unwrap();
-    parent.kill().unwrap();
-    assert!(parent.join().is_err());
-    let mut rest = String::new();
-    reader.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, " on");
-}
-
-/// Forks as a library would that knows nothing of this crate.
-fn foreign_fork(child: impl FnOnce()) -> nix::unistd::Pid {
-    // SAFETY: a case has one thread.
-    match unsafe { nix::unistd::fork() }.unwrap() {
-        nix::unistd::ForkResult::Parent { child } => child,
-        nix::unistd::ForkResult::Child => {
-            child();
-            // SAFETY: no precondition.
-            unsafe { libc::_exit(0) }
-        }
-    }
-}
-
-fn foreign_fork_does_not_keep_orphans_alive() {
-    let (witness, held) = pipe().unwrap();
-    let mut word = held.try_clone().unwrap();
-    let parent: Child<()> = spawn(|| {
-        let mut copy = word.try_clone().unwrap();
-        let _child: Child<()> = spawn(|| {
-            copy.write_all(&[1]).unwrap();
-            park()
-        })
-        .unwrap();
-        // It has a copy of every descriptor, but must not hold the lifeline; of the pipe it lets go.
-        foreign_fork(|| {
-            word.write_all(&[2]).unwrap();
-            drop((held, word, copy));
-            park()
-        });
-        park()
-    })
-    .unwrap();
-    read_byte(&witness);
-    read_byte(&witness);
-    parent.kill().unwrap();
-    assert!(all_dead_within_a_second(&witness));
-}
-
 fn spawn_from_a_second_thread_is_refused() {
     let error = std::thread::spawn(|| spawn(|| ()).unwrap_err()).join().unwrap();
     assert_eq!(error.kind(), ErrorKind::MultiThreaded);
@@ -473,84 +329,4 @@ fn random_numbers_differ_once_a_hook_reseeds() {
     assert_eq!(draw(), 1, "a fork copies the generator: if this fails, rand has learned to notice");
     offspring::at_fork_child(|| rand::rng().reseed().unwrap());
     assert_eq!(draw(), 8);
-}
-
-fn few_descriptors_suffice() {
-    use nix::sys::resource::{Resource, setrlimit};
-    setrlimit(Resource::RLIMIT_NOFILE, 64, 64).unwrap();
-    let mut children = Vec::new();
-    let error = loop {
-        match spawn(|| 3u8) {
-            Ok(child) => children.push(child),
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");
-    assert!(children.len() >= 40, "{} children", children.len());
-    for child in children {
-        assert_eq!(child.join().unwrap(), 3);
-    }
-    assert!(no_child_is_left(), "of the one that was refused as well");
-    let big = spawn(|| spawn(|| "x".repeat(1 << 20)).unwrap().join().unwrap()).unwrap();
-    assert_eq!(big.join().unwrap().len(), 1 << 20);
-}
-
-fn ignored_sigchld_loses_only_what_it_must() {
-    // SAFETY: ignoring runs no code of ours.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
-    for number in 0..200 {
-        assert_eq!(spawn(move || number).unwrap().join().unwrap(), number);
-    }
-    assert_eq!(exit_of::<()>(spawn(|| std::process::exit(3)).unwrap()), Exit::Code(3));
-    assert!(spawn::<_, ()>(|| panic!("x")).unwrap().join().unwrap_err().panic().is_some());
-    let child: Child<()> = spawn(|| park()).unwrap();
-    child.kill().unwrap();
-    let Err(JoinError::Failed(error)) = child.join() else { panic!("expected a failure") };
-    assert_eq!(error.kind(), ErrorKind::ExitLost, "{error}");
-}
-
-fn foreign_wait_loses_only_what_it_must() {
-    let steal = || nix::sys::wait::waitpid(None, None).unwrap();
-    let child = spawn(|| 5).unwrap();
-    steal();
-    assert_eq!(child.join().unwrap(), 5);
-    let child: Child<()> = spawn(|| std::process::exit(3)).unwrap();
-    steal();
-    assert_eq!(exit_of(child), Exit::Code(3));
-    let child: Child<()> = spawn(|| park()).unwrap();
-    child.kill().unwrap();
-    steal();
-    // Its pid is free for others by now; this reaches nobody.
-    child.signal(Signal::KILL).unwrap();
-    let Some(Err(JoinError::Failed(error))) = child.try_join() else {
-        panic!("expected a failure")
-    };
-    assert_eq!(error.kind(), ErrorKind::ExitLost, "{error}");
-}
-
-fn foreign_fork_inside_a_closure_does_not_report() {
-    let child = spawn(|| {
-        // SAFETY: a child has one thread.
-        match unsafe { nix::unistd::fork() }.unwrap() {
-            nix::unistd::ForkResult::Child => "the copy".to_owned(),
-            nix::unistd::ForkResult::Parent { child } => {
-                nix::sys::wait::waitpid(child, None).unwrap();
-                "the child".to_owned()
-            }
-        }
-    });
-    assert_eq!(child.unwrap().join().unwrap(), "the child");
-}
-
-fn file_size_limit_does_not_kill_a_result() {
-    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
-    // What the first spawn makes is shared memory too, and is not what this is about.
-    spawn(|| ()).unwrap().join().unwrap();
-    setrlimit(Resource::RLIMIT_FSIZE, 1 << 20, RLIM_INFINITY).unwrap();
-    assert_eq!(spawn(|| "x".repeat(4 << 20)).unwrap().join().unwrap().len(), 4 << 20);
-    setrlimit(Resource::RLIMIT_FSIZE, 1 << 20, 1 << 20).unwrap();
-    let Err(JoinError::Failed(error)) = spawn(|| "x".repeat(4 << 20)).unwrap().join() else {
-        panic!("expected a failure")
-    };
-    assert_eq!(error.raw_os_error(), Some(nix::errno::Errno::EFBIG as i32), "{error}");
 }

@@ -12,10 +12,11 @@ mod support;
 mod lock {
     pub(crate) mod basics;
     pub(crate) mod deaths;
+    pub(crate) mod forgotten;
     pub(crate) mod pthread;
 }
 
-use lock::{basics, deaths, pthread};
+use lock::{basics, deaths, forgotten, pthread};
 use support::case;
 
 fn main() {
@@ -43,6 +44,8 @@ fn main() {
         case!(deaths::nested_locks_of_a_killed_owner),
         case!(deaths::random_kills).deadline_s(120),
         case!(deaths::timed_waiters_get_a_dead_owners_lock),
+        case!(forgotten::guard_leaves_nothing_dangling),
+        case!(forgotten::end_of_a_queue_leaves_nothing_dangling),
         case!(pthread::robust_mutexes_and_ours_in_any_order),
     ])
 }
