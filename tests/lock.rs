@@ -1,6 +1,6 @@
 //! The lock, between processes and between threads.
 //!
-//! Run with `--features kill-matrix`: then the crate's backstop timeouts are off, and a lost wake-up is a hang.
+//! The crate's backstop timeouts are off here: a lost wake-up is a hang.
 #![expect(
     unsafe_code,
     reason = "pthread mutexes, and a promise that a lock_api mutex may be shared"

@@ -1,7 +1,7 @@
 //! The ring queue, between processes and between threads.
 //!
-//! The names in `crossbeam` and `stress` are those of crossbeam-channel's own tests. Run with `--features kill-matrix`: then the crate's
-//! backstop timeouts are off, and a lost wake-up is a hang.
+//! The names in `crossbeam` and `stress` are those of crossbeam-channel's own tests. The crate's backstop
+//! timeouts are off here: a lost wake-up is a hang.
 
 mod floors;
 mod support;

@@ -1,7 +1,8 @@
 //! The lock's algorithm, over any kernel: who owns it, how to wait for it, how to take it from the dead.
 //!
 //! The words: the *owner* (a roster id, 0 if free), an [event count](crate::sync::event_count) for those who sleep, and an
-//! *alarm*, always 0, on which deaths wake a sleeper; a lock that stands alone uses the event count's bell for that. Locking is one compare-exchange of the owner word; it is the ownership
+//! *alarm*, always 0, on which deaths wake a sleeper; a lock that stands alone names the event count's bell as that, for which
+//! the real kernel takes a word in the roster. Locking is one compare-exchange of the owner word; it is the ownership
 //! itself, so there is nothing to link or unlink around a critical section and no window in which a death goes unnoticed.
 //! Unlocking is a plain release store of 0 and a look at the event count.
 //!

@@ -7,25 +7,22 @@ mod maps;
 pub(crate) use crew::{By, Seats, crew};
 pub(crate) use maps::{Mapping, mappings, open_files, page_bytes};
 
+use offspring::proof::{Scenario, Scene};
 use std::time::Duration;
 
 /// Longer than anything here takes; what is not done by then hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(40);
 
 /// Turns the crate's backstop timeouts off, for this process and its children, so that a lost wake-up is a hang and not a
-/// delay. Without the feature `kill-matrix` they stay on, and such a bug may go unnoticed.
+/// delay.
 pub(crate) fn without_backstop() {
-    #[cfg(feature = "kill-matrix")]
-    {
-        // A sweep does it; this one has nothing to kill.
-        use offspring::proof::{Scenario, Scene};
-        let scenario = Scenario::new("nothing", || ())
-            .victim(|(), scene: &Scene| {
-                scene.begin();
-                scene.end();
-            })
-            .check(|(), _| Ok(0));
-        let report = scenario.run().expect("a sweep over nothing");
-        assert!(report.is_ok());
-    }
+    // A sweep does it; this one has nothing to kill.
+    let scenario = Scenario::new("nothing", || ())
+        .victim(|(), scene: &Scene| {
+            scene.begin();
+            scene.end();
+        })
+        .check(|(), _| Ok(0));
+    let report = scenario.run().expect("a sweep over nothing");
+    assert!(report.is_ok());
 }
