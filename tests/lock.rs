@@ -46,6 +46,7 @@ fn main() {
         case!(deaths::timed_waiters_get_a_dead_owners_lock),
         case!(forgotten::guard_leaves_nothing_dangling),
         case!(forgotten::end_of_a_queue_leaves_nothing_dangling),
+        case!(forgotten::end_given_back_while_a_lock_is_held_takes_no_alarm_with_it),
         case!(pthread::robust_mutexes_and_ours_in_any_order),
     ])
 }

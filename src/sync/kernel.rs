@@ -58,6 +58,9 @@ pub(crate) trait Kernel {
     fn wake(&self, word: &AtomicU32, count: u32) -> u32;
     /// Whether the thread with this roster id has ended.
     fn is_dead(&self, id: u32) -> bool;
+    /// If this thread names the alarm of a lock that it holds, sees to it that the lock can do without. Alarms may be shared, so
+    /// the next lock that this thread waits for might take that name for its own.
+    fn settle(&self) {}
     /// Lets this thread's death wake one sleeper on `alarm` from now on; false if it did already.
     fn name_alarm(&self, alarm: &AtomicU32) -> bool;
     /// Takes back [`name_alarm`](Self::name_alarm), unless the thread names another alarm by now.
@@ -70,6 +73,10 @@ pub(crate) trait Kernel {
     fn begin_held(&self, alarm: &AtomicU32);
     /// The end of the operation.
     fn end(&self);
+    /// The end of holding: takes the name back, unless the thread names the alarm of a lock that it holds by now.
+    fn end_held(&self) {
+        self.end();
+    }
     /// One step of waiting awake; false when it is time to sleep.
     fn pause(&self, pace: Pace, step: u32) -> bool;
     /// Whether to try to calm an event count that found nobody asleep; true once in many calls.

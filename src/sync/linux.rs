@@ -8,7 +8,7 @@ use crate::sys::futex::{self, Wakeup, Watch};
 use crate::sys::{membarrier, spin};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Linux, as the cores see it.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +22,13 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// Where the word on which deaths ring stands in a sleeper's list.
 const NAMED: usize = 2;
 
-/// How a waiter stays awake before it sleeps: pauses that double up to a longest, then yields of the CPU.
+/// How one who waits for a lock stays awake before it sleeps: pauses that double up to a longest, then yields of the CPU.
 const LOCK_PAUSES: u32 = 8;
 const LOCK_LONGEST: u32 = 5;
 const LOCK_YIELDS: u32 = 8;
+/// The same for one who waits for a message or for room; see [`Awake`] for the yields.
 const QUEUE_PAUSES: u32 = 5;
 const QUEUE_LONGEST: u32 = 3;
-const QUEUE_YIELDS: u32 = 16;
 
 /// An event count that found nobody asleep is calmed once in this many rings.
 const CALM_AFTER: u32 = 1024;
@@ -38,6 +38,66 @@ static WAITV_REFUSED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static IDLE_RINGS: Cell<u32> = const { Cell::new(0) };
+    static AWAKE: Awake = const { Awake::new() };
+}
+
+/// What this thread has learnt about yielding while it waits for messages.
+///
+/// Waking a sleeper takes some 40 µs, in which the other side fills or drains a ring of a thousand slots and falls asleep too:
+/// then both sleep in turns. So after a sleep that was short, stay awake for longer than a wake-up takes; after a long one,
+/// hardly. And a yield after which somebody else ran for long, and in vain for us, was a mistake: a process that has nothing
+/// to do with the queue wants this CPU. Asleep, we would get it back at the wake-up; so do not yield for a while.
+struct Awake {
+    /// How many yields before sleep.
+    yields: Cell<u32>,
+    /// The last yield was long.
+    was_long: Cell<bool>,
+    /// How many waits are left that do without yields.
+    without: Cell<u32>,
+}
+
+const YIELDS_MIN: u32 = 8;
+const YIELDS_MAX: u32 = 128;
+/// Between each two yields, in units of 16 ns.
+const YIELD_PAUSE: u32 = 8;
+const WAITS_WITHOUT: u32 = 16;
+const LONG_YIELD: Duration = Duration::from_micros(5);
+const SHORT_SLEEP: Duration = Duration::from_micros(150);
+
+impl Awake {
+    const fn new() -> Awake {
+        let (was_long, without) = (Cell::new(false), Cell::new(0));
+        Awake { yields: Cell::new(YIELDS_MIN), was_long, without }
+    }
+
+    /// A wait begins.
+    fn begin(&self) {
+        self.was_long.set(false);
+        self.without.set(self.without.get().saturating_sub(1));
+    }
+
+    /// The `count`-th yield of a wait; false when it is time to sleep.
+    fn pause(&self, count: u32) -> bool {
+        if self.was_long.take() {
+            self.without.set(WAITS_WITHOUT);
+        }
+        if self.without.get() > 0 || count >= self.yields.get() {
+            return false;
+        }
+        let start = Instant::now();
+        std::thread::yield_now();
+        if start.elapsed() > LONG_YIELD {
+            self.was_long.set(true);
+        } else {
+            spin::units(YIELD_PAUSE);
+        }
+        true
+    }
+
+    /// A sleep has ended.
+    fn slept(&self, time: Duration) {
+        self.yields.set(if time < SHORT_SLEEP { YIELDS_MAX } else { YIELDS_MIN });
+    }
 }
 
 /// Makes sleeps unbounded in this process and its later children, so that a lost wake-up shows as a hang.
@@ -90,7 +150,11 @@ impl Kernel for Linux {
         };
         // Of several wake-ups the kernel reports the last. One by `named` obliges; only one by a life word can hide it.
         let watches = [bell, echo, named, first, second, event];
+        let start = sleep.world.map(|_| Instant::now());
         let wakeup = futex::wait_any(&watches, until);
+        if let Some(start) = start {
+            AWAKE.with(|awake| awake.slept(start.elapsed()));
+        }
         if wakeup == Wakeup::Refused {
             WAITV_REFUSED.store(true, Ordering::Relaxed);
         }
@@ -140,6 +204,18 @@ impl Kernel for Linux {
         }
     }
 
+    fn settle(&self) {
+        if roster::owes() {
+            release_owed();
+        }
+    }
+
+    fn end_held(&self) {
+        if !roster::owes() {
+            self.end();
+        }
+    }
+
     fn keep_alarm(&self) {
         roster::set_owes(true);
     }
@@ -167,20 +243,18 @@ impl Kernel for Linux {
     }
 
     fn pause(&self, pace: Pace, step: u32) -> bool {
-        let (pauses, longest, yields) = match pace {
-            Pace::Lock => (LOCK_PAUSES, LOCK_LONGEST, LOCK_YIELDS),
+        match pace {
+            Pace::Lock if step < LOCK_PAUSES => spin::units(1 << step.min(LOCK_LONGEST)),
+            Pace::Lock if step < LOCK_PAUSES + LOCK_YIELDS => std::thread::yield_now(),
+            Pace::Lock => return false,
             Pace::Queue { linger } if step == 0 => {
+                AWAKE.with(Awake::begin);
                 spin::units(linger);
-                return true;
             }
-            Pace::Queue { .. } => (QUEUE_PAUSES, QUEUE_LONGEST, QUEUE_YIELDS),
-        };
-        if step < pauses {
-            spin::units(1 << step.min(longest));
-        } else if step < pauses + yields {
-            std::thread::yield_now();
+            Pace::Queue { .. } if step < QUEUE_PAUSES => spin::units(1 << step.min(QUEUE_LONGEST)),
+            Pace::Queue { .. } => return AWAKE.with(|awake| awake.pause(step - QUEUE_PAUSES)),
         }
-        step < pauses + yields
+        true
     }
 
     fn calm(&self) -> bool {

@@ -147,6 +147,7 @@ impl LockCore {
         setting.delayed(kernel);
         let own = setting.is_own();
         if own {
+            kernel.settle();
             kernel.name_alarm(setting.alarm());
         }
         let acquired = self.sleep_until_taken(kernel, me, setting, deadline);

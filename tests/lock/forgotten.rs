@@ -4,8 +4,8 @@
 
 use crate::floors::LONG;
 use crate::support::{asleep, until};
-use offspring::{Mutex, RingQueue, Shared};
-use std::sync::atomic::{AtomicU32, Ordering};
+use offspring::{LockError, Mutex, RingQueue, Shared, spawn};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
 
 /// What a thread leaves behind that waits for something of `what`, gets it, forgets it, and drops its handle. `hold` has what the
@@ -57,4 +57,41 @@ pub(crate) fn end_of_a_queue_leaves_nothing_dangling() {
         meanwhile();
     };
     left_behind(queue, hold, |queue| std::mem::forget(queue.producer()));
+}
+
+/// 2026-11-21: giving back a queue's end took back the pending pointer that a lock, waited for and got meanwhile, still needed.
+/// Its owner was killed, and those who slept on the lock, and watched an earlier owner, were not woken.
+pub(crate) fn end_given_back_while_a_lock_is_held_takes_no_alarm_with_it() {
+    let lock = Shared::new(Mutex::new(0u64)).unwrap();
+    let queue = RingQueue::<u64>::new(8).unwrap();
+    let flags = Shared::new([const { AtomicBool::new(false) }; 3]).unwrap();
+    let [held, go, got] = &*flags;
+    let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+    let park = || -> () { while until(|| false, LONG) {} };
+
+    let first = spawn(|| {
+        let guard = lock.lock().unwrap();
+        held.store(true, Ordering::SeqCst);
+        assert!(until(|| is(go), LONG));
+        drop(guard);
+        park()
+    })
+    .unwrap();
+    assert!(until(|| is(held), LONG));
+    let second = spawn(|| {
+        let end = queue.consumer();
+        let _guard = lock.lock().unwrap();
+        drop(end);
+        got.store(true, Ordering::SeqCst);
+        park()
+    })
+    .unwrap();
+    assert!(until(|| asleep(second.pid()), LONG));
+    let third = spawn(|| matches!(lock.lock(), Err(LockError::OwnerDied(_)))).unwrap();
+    assert!(until(|| asleep(third.pid()), LONG));
+    go.store(true, Ordering::SeqCst);
+    assert!(until(|| is(got), LONG));
+    second.kill().unwrap();
+    assert!(third.join_timeout(LONG).expect("asleep on a dead owner's lock").unwrap());
+    first.kill().unwrap();
 }

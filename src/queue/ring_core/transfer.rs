@@ -124,7 +124,7 @@ impl RingCore {
         let end = self.end(side);
         end.mode.store(SHARED, Ordering::Release);
         end.lock.release(kernel, me, &self.common.alarm);
-        kernel.end();
+        kernel.end_held();
     }
 
     /// As [`send`](Self::send), by the one that holds the producer end.

@@ -1,0 +1,103 @@
+//! The kill matrix: every operation of the lock and the queue, killed at every instruction, and what the survivors find.
+//! Before that, the harness itself: it must catch structures that are wrong.
+//!
+//! Each case prints its table and writes it as JSON to `target/tmp/kill-matrix-<case>.json`. A message is its number and a
+//! checksum. `OFFSPRING_MATRIX=full cargo test --test kill_matrix` is the whole of it, some ten times as long. The effect that a check returns is how far the operation got, as far as others can see; alone it may only grow.
+
+mod support;
+
+mod matrix {
+    pub(crate) mod account;
+    pub(crate) mod harness;
+    pub(crate) mod lock;
+    pub(crate) mod queue;
+}
+
+use std::sync::Once;
+use std::time::Duration;
+
+use offspring::proof::{Scenario, Table};
+use offspring::{LockError, Mutex};
+use support::case;
+
+fn main() {
+    support::run(&[
+        case!(matrix::harness::catches_lost_and_doubled),
+        case!(matrix::harness::catches_a_hang),
+        case!(matrix::harness::catches_a_lost_wakeup),
+        case!(matrix::harness::catches_a_race_without_a_death),
+        case!(matrix::harness::catches_a_step_back),
+        case!(matrix::lock::alone).shown().deadline_s(600),
+        case!(matrix::lock::contended).shown().deadline_s(600),
+        case!(matrix::lock::held_up).shown().deadline_s(600),
+        case!(matrix::lock::double_faults).shown().deadline_s(1200),
+        case!(matrix::queue::send).shown().deadline_s(600),
+        case!(matrix::queue::recv).shown().deadline_s(600),
+        case!(matrix::queue::bursts).shown().deadline_s(600),
+        case!(matrix::queue::held_ends).shown().deadline_s(600),
+        case!(matrix::queue::close).shown().deadline_s(600),
+        case!(matrix::queue::held_up).shown().deadline_s(600),
+        case!(matrix::queue::deaths_while_held_up).shown().deadline_s(1200),
+        case!(matrix::queue::double_faults).shown().deadline_s(1200),
+    ]);
+}
+
+/// Runs the scenarios, prints their table, writes it as JSON, and fails if one of them has a failure.
+fn conclude<S>(name: &str, scenarios: impl IntoIterator<Item = Scenario<S>>) {
+    let mut table = Table::default();
+    for scenario in scenarios {
+        let scenario = match effort() {
+            Effort::Usual => scenario.visits(2),
+            Effort::Full => scenario.visits(8),
+            Effort::First => scenario.visits(2).deadline(Duration::from_secs(2)),
+        };
+        table.push(scenario.run().expect("ptrace is allowed here"));
+        if effort() == Effort::First && !table.is_ok() {
+            break;
+        }
+    }
+    println!("{table}");
+    let path = format!("{}/kill-matrix-{name}.json", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(path, table.to_json()).expect("write the JSON");
+    assert!(table.is_ok(), "survivors of a death were harmed");
+}
+
+/// How thorough to be: `OFFSPRING_MATRIX` is `full`, `first` or not set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// Every instruction; loops twice; double faults with a part of the first deaths.
+    Usual,
+    /// Every instruction; loops eight times; double faults with all first deaths.
+    Full,
+    /// As usual, but a case stops at its first failure, and a hang is one after 2 s: for mutants.
+    First,
+}
+
+fn effort() -> Effort {
+    match std::env::var("OFFSPRING_MATRIX").as_deref() {
+        Err(_) => Effort::Usual,
+        Ok("full") => Effort::Full,
+        Ok("first") => Effort::First,
+        Ok(other) => panic!("OFFSPRING_MATRIX is full, first or not set, not {other}"),
+    }
+}
+
+/// Which deaths a double fault takes: every `usual`th, or all.
+fn stride(usual: usize) -> usize {
+    if effort() == Effort::Full { 1 } else { usual }
+}
+
+/// The same where two long ways are combined: all pairs would take hours.
+fn coarse(usual: usize) -> usize {
+    if effort() == Effort::Full { usual.div_ceil(5) } else { usual }
+}
+
+/// Has this process measure once what waiting awake costs, which every waiter does at its first wait; children inherit it.
+fn calibrate() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let lock: Mutex<u32> = Mutex::new(0);
+        let _guard = lock.lock().unwrap();
+        assert!(matches!(lock.lock_timeout(Duration::from_micros(1)), Err(LockError::TimedOut)));
+    });
+}
