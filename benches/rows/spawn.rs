@@ -7,7 +7,8 @@ use crate::support::stats::Series;
 
 pub(crate) fn rows(size: Size) -> Rows {
     let mut rows = small_parent(size);
-    rows.extend(big_parent(size));
+    rows.extend(parent_of(10 << 20, size.rounds(), size.spawns()));
+    rows.extend(parent_of(size.big_bytes(), size.long_rounds(), size.big_spawns()));
     rows
 }
 
@@ -33,11 +34,11 @@ fn small_parent(size: Size) -> Rows {
     })
 }
 
-fn big_parent(size: Size) -> Rows {
+/// A parent that has touched so many private bytes: the fork copies their page tables.
+fn parent_of(resident: usize, rounds: usize, count: u64) -> Rows {
     let sides = [Which::Ours, Which::Fork];
-    let measured = measure(&sides, size.big_bytes(), size.long_rounds(), size.big_spawns());
-    let what = format!("spawn + join, parent of {} MiB", size.big_bytes() >> 20);
-    rows_of(&what, measured, |series| {
+    let what = format!("spawn + join, parent of {} MiB", resident >> 20);
+    rows_of(&what, measure(&sides, resident, rounds, count), |series| {
         let fork = (Which::Fork.name(), series[1][0].as_slice());
         vec![Row::ratio(&what, Unit::Nanoseconds, &series[0][0], fork)]
     })
