@@ -25,7 +25,8 @@ use std::sync::{Arc, MutexGuard};
 /// in what must be released once in the world, a guard of a temporary folder for instance: lend it.
 ///
 /// The result travels as [`postcard`](https://docs.rs/postcard) encodes it, in shared memory and of any size; nobody waits for
-/// a reader. `body`'s panic is caught and arrives in `join`.
+/// a reader. `body`'s panic is caught and arrives in `join`. A `body` that never returns has to say of which type its result
+/// would be: `|| -> () { … }`.
 ///
 /// Buffered output of Rust and C is flushed before the fork, so that it is not printed twice. The child ends without running
 /// this process's exit handlers, also by [`std::process::exit`] (which does run the destructors of thread-locals that the

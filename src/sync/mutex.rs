@@ -35,9 +35,9 @@ use std::time::{Duration, Instant};
 /// # fn main() -> offspring::Result<()> {
 /// use offspring::{LockError, Mutex, Shared};
 /// let total = Shared::new(Mutex::new(0u64))?;
-/// let child = offspring::spawn(|| {
+/// let child = offspring::spawn(|| -> () {
 ///     let _guard = total.lock().unwrap();
-///     std::process::abort();
+///     std::process::abort()
 /// })?;
 /// assert!(child.join().is_err());
 /// match total.lock() {
