@@ -272,7 +272,7 @@ impl Victim {
         let pid = self.actor.pid;
         let Ok(code) = ptrace::set_breakpoint(pid, address) else { return Ok(None) };
         ptrace::resume(pid).map_err(os)?;
-        let Some(stop) = self.await_stop()? else { return Ok(Some(Place::Asleep)) };
+        let Some(stop) = self.await_stop_or_sleep()? else { return Ok(Some(Place::Asleep)) };
         if stop == Stop::Trapped {
             ptrace::clear_breakpoint(pid, address, code).map_err(os)?;
         }
@@ -286,6 +286,27 @@ impl Victim {
             || {
                 stop = ptrace::try_wait(self.actor.pid).map_err(os);
                 !matches!(stop, Ok(None))
+            },
+            self.deadline,
+        );
+        stop
+    }
+
+    /// As [`await_stop`](Self::await_stop), but a victim that has taken another way than the recorded one, and sleeps where
+    /// nobody has been let go yet to wake it, is not waited for until the deadline.
+    fn await_stop_or_sleep(&self) -> Result<Option<Stop>> {
+        let pid = self.actor.pid;
+        let (mut stop, mut asleep_since) = (Ok(None), None::<Instant>);
+        until(
+            || {
+                stop = ptrace::try_wait(pid).map_err(os);
+                let asleep = is_asleep(pid);
+                if !asleep {
+                    asleep_since = None;
+                }
+                let slept = asleep
+                    && asleep_since.get_or_insert_with(Instant::now).elapsed() > self.patience;
+                slept || !matches!(stop, Ok(None))
             },
             self.deadline,
         );
