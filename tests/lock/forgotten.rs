@@ -92,6 +92,7 @@ pub(crate) fn end_given_back_while_a_lock_is_held_takes_no_alarm_with_it() {
     go.store(true, Ordering::SeqCst);
     assert!(until(|| is(got), LONG));
     second.kill().unwrap();
-    assert!(third.join_timeout(LONG).expect("asleep on a dead owner's lock").unwrap());
+    // Sooner than the first one's end, which wakes those who still watch it: that would hide the fault.
+    assert!(third.join_timeout(LONG / 4).expect("asleep on a dead owner's lock").unwrap());
     first.kill().unwrap();
 }
