@@ -15,11 +15,16 @@ pub(crate) struct Sleep<'a> {
     pub(crate) owner: Option<(&'a AtomicU32, u32)>,
     /// A number whose change ends the wait (a queue's position; its low half is compared), and a flag that must be 0 still.
     pub(crate) world: Option<(&'a AtomicU64, u64, &'a AtomicU32)>,
+    /// Roster ids of others whose death ends the sleep too: those who hold what is waited for. At most [`LIVES_MAX`].
+    pub(crate) lives: &'a [u32],
     /// The word that deaths ring; it may be the bell itself. A kernel may let another word stand for it.
     pub(crate) alarm: &'a AtomicU32,
     /// The event count could not be armed (no `membarrier`): sleep for a moment only.
     pub(crate) unarmed: bool,
 }
+
+/// How many other lives a sleeper can watch: `futex_waitv` takes 128 words, and [`Sleep`] has up to six of its own.
+pub(crate) const LIVES_MAX: usize = 120;
 
 /// How a sleep ended. All but `TimedOut` mean: look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

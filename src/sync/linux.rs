@@ -4,7 +4,7 @@ use crate::deadline::Deadline;
 use crate::prim::{Ordering, fence, light_fence};
 use crate::shm::roster;
 use crate::sync::kernel::{ALL, Kernel, Pace, Sleep, Slept};
-use crate::sys::futex::{self, Wakeup, Watch};
+use crate::sys::futex::{self, WATCH_COUNT_MAX, Wakeup, Watch};
 use crate::sys::{membarrier, spin};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -150,22 +150,37 @@ impl Kernel for Linux {
             false => deadline.or_after(BACKSTOP),
         };
         // Of several wake-ups the kernel reports the last. One by `named` obliges; only one by a life word can hide it.
-        let watches = [bell, echo, named, first, second, event];
+        let few = [bell, echo, named, first, second, event];
+        let mut many;
+        let watches = match sleep.lives {
+            [] => &few[..],
+            lives => {
+                many = [bell; WATCH_COUNT_MAX];
+                match gather(&mut many, &few, lives) {
+                    Some(count) => &many[..count],
+                    None => return Slept::Look, // one is dead already
+                }
+            }
+        };
         let start = sleep.world.map(|_| Instant::now());
-        let wakeup = futex::wait_any(&watches, until);
+        let wakeup = futex::wait_any(watches, until);
         if let Some(start) = start {
             AWAKE.with(|awake| awake.slept(start.elapsed()));
         }
         if wakeup == Wakeup::Refused {
             WAITV_REFUSED.store(true, Ordering::Relaxed);
         }
-        let ended =
-            life.flatten().filter(|life| life.word.load(Ordering::Relaxed) != life.expected);
-        if let Some(life) = ended {
-            // The kernel woke one of those who watch this thread, and they may wait for other locks.
-            futex::wake(life.word, ALL);
+        let owner = life.flatten();
+        let others = &watches[NAMED + 1..NAMED + 1 + sleep.lives.len()];
+        let mut ended = false;
+        for life in owner.iter().chain(others) {
+            if life.word.load(Ordering::Relaxed) != life.expected {
+                // The kernel woke one of those who watch this thread, and they may wait for other locks.
+                futex::wake(life.word, ALL);
+                ended = true;
+            }
         }
-        if ended.is_some() || wakeup == Wakeup::Woken(NAMED) {
+        if ended || wakeup == Wakeup::Woken(NAMED) {
             futex::wake(&alarm.echo, ALL);
             return Slept::Alarmed;
         }
@@ -277,6 +292,22 @@ fn release_owed() {
         futex::wake_at(alarm, 1);
     }
     roster::set_owes(false);
+}
+
+/// All that a sleeper with `lives` watches, the lives behind the alarm; `None` if one of them has ended.
+fn gather<'a>(many: &mut [Watch<'a>], few: &[Watch<'a>; 6], lives: &[u32]) -> Option<usize> {
+    let (wakeups, compared) = few.split_at(NAMED + 1);
+    let mut count = 0;
+    let mut push = |watch| {
+        many[count] = watch;
+        count += 1;
+    };
+    wakeups.iter().copied().for_each(&mut push);
+    for &id in lives {
+        push(roster::watch(id)?);
+    }
+    compared.iter().copied().for_each(&mut push);
+    Some(count)
 }
 
 fn why(wakeup: Wakeup, deadline: Deadline) -> Slept {

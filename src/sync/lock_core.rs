@@ -188,6 +188,7 @@ impl LockCore {
                 event: (self.event.word(), armed.value),
                 owner: Some((&self.owner, owner)),
                 world: None,
+                lives: &[],
                 alarm: setting.alarm(),
                 unarmed: armed.unarmed,
             };

@@ -41,15 +41,25 @@ struct RawWatch {
 }
 
 const FUTEX2_SIZE_U32: u32 = 2;
-const WATCH_COUNT_MAX: usize = 6;
+/// `FUTEX_WAITV_MAX`.
+pub(crate) const WATCH_COUNT_MAX: usize = 128;
+/// Enough for most sleeps, and much less to write.
+const WATCH_COUNT_USUAL: usize = 6;
 
 /// Sleeps until a wake-up on any of the words; `futex_waitv(2)`, Linux 5.16.
 ///
 /// The kernel compares and enqueues the words one by one in the order given, so a wake-up on an earlier word is not lost
 /// while a later one is being compared.
 pub(crate) fn wait_any(watches: &[Watch<'_>], deadline: Deadline) -> Wakeup {
-    assert!(watches.len() <= WATCH_COUNT_MAX, "at most {WATCH_COUNT_MAX} words");
-    let mut raw = [RawWatch::default(); WATCH_COUNT_MAX];
+    match watches.len() {
+        0..=WATCH_COUNT_USUAL => wait_any_of::<WATCH_COUNT_USUAL>(watches, deadline),
+        _ => wait_any_of::<WATCH_COUNT_MAX>(watches, deadline),
+    }
+}
+
+fn wait_any_of<const MAX: usize>(watches: &[Watch<'_>], deadline: Deadline) -> Wakeup {
+    assert!(watches.len() <= MAX, "at most {MAX} words");
+    let mut raw = [RawWatch::default(); MAX];
     for (raw, watch) in raw.iter_mut().zip(watches) {
         raw.expected = u64::from(watch.expected);
         raw.address = std::ptr::from_ref(watch.word) as u64;

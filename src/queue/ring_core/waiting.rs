@@ -107,6 +107,7 @@ impl RingCore {
                     seen,
                     &self.common.closed,
                 )),
+                lives: &[],
                 alarm: &self.common.alarm,
                 unarmed: armed.unarmed,
             };
@@ -176,7 +177,8 @@ impl RingCore {
         let sent = &self.common.sent;
         let event = (sent.word(), sent.arm(kernel).value);
         let (bell, alarm) = (sent.bell(), &self.common.alarm);
-        let moment = Sleep { bell, event, owner: None, world: None, alarm, unarmed: true };
+        let moment =
+            Sleep { bell, event, owner: None, world: None, lives: &[], alarm, unarmed: true };
         kernel.sleep(moment, deadline);
     }
 

@@ -153,6 +153,10 @@ impl Kernel for Party {
         }
         watches.push(zero(sleep.alarm));
         let alarm = watches.len() - 1;
+        for &id in sleep.lives {
+            let Some(life) = self.world.watch_life(id) else { return Slept::Look };
+            watches.push(life);
+        }
         if let Some((word, owner)) = sleep.owner {
             let Some(life) = self.world.watch_life(owner) else { return Slept::Look };
             watches.extend([life, Watch::Word(word, owner)]);
@@ -161,11 +165,15 @@ impl Kernel for Party {
         }
         watches.push(Watch::Word(sleep.event.0, sleep.event.1));
         let wakeup = self.sleep_on(&watches, deadline);
-        if let Some((_, owner)) = sleep.owner
-            && self.world.is_dead(owner)
-        {
+        let watched =
+            sleep.owner.map(|(_, owner)| owner).into_iter().chain(sleep.lives.iter().copied());
+        let mut ended = false;
+        for id in watched.filter(|&id| self.world.is_dead(id)) {
             self.step();
-            self.world.wake_mourners(owner);
+            self.world.wake_mourners(id);
+            ended = true;
+        }
+        if ended {
             return Slept::Alarmed;
         }
         match wakeup {
