@@ -237,6 +237,11 @@ impl LockCore {
         &self.event
     }
 
+    /// The owner word itself, for those who sleep while nobody is inside.
+    pub(crate) fn owner_word(&self) -> &AtomicU32 {
+        &self.owner
+    }
+
     /// The owner word as it is: 0, or a roster id.
     pub(crate) fn owner(&self) -> u32 {
         // Acquire: one that sees the unlock sees what was done under the lock.

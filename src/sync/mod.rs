@@ -5,6 +5,8 @@ pub(crate) mod kernel;
 pub(crate) mod lock_core;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;
+pub(crate) mod monitor;
+pub(crate) mod patience;
 
 #[cfg(not(any(loom, shuttle)))]
 mod counter;

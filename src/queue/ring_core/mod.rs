@@ -22,12 +22,12 @@
 mod transfer;
 mod waiting;
 
-use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::event_count::EventCount;
 use crate::sync::kernel::{Kernel, Pace};
 use crate::sync::lock_core::LockCore;
-use std::time::Duration;
+use crate::sync::patience::GaveUp;
+pub(crate) use crate::sync::patience::Patience;
 
 /// `mode` of an end: used by single operations.
 const SHARED: u32 = 0;
@@ -82,15 +82,6 @@ pub(crate) struct RingCore {
 pub(crate) enum Side {
     Producer,
     Consumer,
-}
-
-/// How long an operation may wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
-    /// Not for a message or for room; only for a single operation of another process to end, and that for 10 ms at most.
-    None,
-    /// Until the deadline.
-    Until(Deadline),
 }
 
 /// Why an operation did nothing.
@@ -195,25 +186,11 @@ impl RingCore {
     }
 }
 
-/// The most that an operation without patience waits for another's operation to end.
-const TRY_PATIENCE: Duration = Duration::from_millis(10);
-
 impl Patience {
-    fn is_endless(self) -> bool {
-        matches!(self, Patience::Until(deadline) if deadline.is_never())
-    }
-
-    fn deadline(self) -> Deadline {
-        match self {
-            Patience::None => Deadline::after(TRY_PATIENCE),
-            Patience::Until(deadline) => deadline,
-        }
-    }
-
     fn refusal(self) -> Failed {
-        match self {
-            Patience::None => Failed::NotNow,
-            Patience::Until(_) => Failed::TimedOut,
+        match self.gave_up() {
+            GaveUp::NotNow => Failed::NotNow,
+            GaveUp::TimedOut => Failed::TimedOut,
         }
     }
 }
