@@ -13,7 +13,9 @@ pub(crate) struct Sleep<'a> {
     pub(crate) event: (&'a AtomicU32, u32),
     /// A lock word and the value seen, whose owner's life word is watched too.
     pub(crate) owner: Option<(&'a AtomicU32, u32)>,
-    /// A number whose change ends the wait (a queue's position; its low half is compared), and a flag that must be 0 still.
+    /// A number whose change ends the wait (a queue's position, a monitor's version; its low half is compared), and a flag that
+    /// must be 0 still. The flag is compared first: a monitor's says that nobody is inside, so whoever commits after that dies
+    /// with this sleeper on the alarm, and whoever has died before it has an heir, which moved the version before it left.
     pub(crate) world: Option<(&'a AtomicU64, u64, &'a AtomicU32)>,
     /// Roster ids of others whose death ends the sleep too: those who hold what is waited for. At most [`LIVES_MAX`].
     pub(crate) lives: &'a [u32],

@@ -140,7 +140,8 @@ impl Kernel for Linux {
             (Some((word, expected)), Some(Some(life)), _) => (life, Watch { word, expected }),
             (None, _, Some((position, seen, flag))) => {
                 let expected = seen as u32;
-                (Watch { word: futex::low_half(position), expected }, zero(flag))
+                // The flag first: see `Sleep::world`.
+                (zero(flag), Watch { word: futex::low_half(position), expected })
             }
             // Nothing is compared but the event.
             _ => (event, event),

@@ -161,7 +161,11 @@ impl Kernel for Party {
             let Some(life) = self.world.watch_life(owner) else { return Slept::Look };
             watches.extend([life, Watch::Word(word, owner)]);
         } else if let Some((position, seen, flag)) = sleep.world {
-            watches.extend([Watch::LowHalf(position, seen as u32), zero(flag)]);
+            let (flag, position) = (zero(flag), Watch::LowHalf(position, seen as u32));
+            match cfg!(feature = "mutant-version-first") {
+                true => watches.extend([position, flag]),
+                false => watches.extend([flag, position]),
+            }
         }
         watches.push(Watch::Word(sleep.event.0, sleep.event.1));
         let wakeup = self.sleep_on(&watches, deadline);
