@@ -7,6 +7,7 @@ pub(crate) mod lock_core;
 pub(crate) mod model;
 pub(crate) mod monitor;
 pub(crate) mod patience;
+pub(crate) mod semaphore_core;
 
 #[cfg(not(any(loom, shuttle)))]
 mod counter;
@@ -18,6 +19,8 @@ mod mutex;
 mod owner_died;
 #[cfg(not(any(loom, shuttle)))]
 mod raw_mutex;
+#[cfg(not(any(loom, shuttle)))]
+mod semaphore;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{
@@ -25,4 +28,5 @@ pub use self::{
     mutex::{Mutex, MutexGuard},
     owner_died::{LockError, Owner, OwnerDied},
     raw_mutex::RawMutex,
+    semaphore::{AcquireError, Permit, Semaphore},
 };
