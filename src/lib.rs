@@ -189,6 +189,8 @@ pub use queue::RingQueue;
 #[cfg(not(any(loom, shuttle)))]
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]
+pub use sync::{Barrier, Permit, Semaphore};
+#[cfg(not(any(loom, shuttle)))]
 pub use sync::{Counter, LockError, Mutex, MutexGuard, Owner, OwnerDied, RawMutex};
 
 /// The README's example is a test.

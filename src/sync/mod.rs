@@ -1,5 +1,6 @@
 #![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
+pub(crate) mod barrier_core;
 pub(crate) mod event_count;
 pub(crate) mod kernel;
 pub(crate) mod lock_core;
@@ -7,7 +8,10 @@ pub(crate) mod lock_core;
 pub(crate) mod model;
 pub(crate) mod monitor;
 pub(crate) mod patience;
+pub(crate) mod semaphore_core;
 
+#[cfg(not(any(loom, shuttle)))]
+mod barrier;
 #[cfg(not(any(loom, shuttle)))]
 mod counter;
 #[cfg(not(any(loom, shuttle)))]
@@ -18,11 +22,15 @@ mod mutex;
 mod owner_died;
 #[cfg(not(any(loom, shuttle)))]
 mod raw_mutex;
+#[cfg(not(any(loom, shuttle)))]
+mod semaphore;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{
+    barrier::{Barrier, BarrierError, BarrierWaitResult, Party},
     counter::Counter,
     mutex::{Mutex, MutexGuard},
     owner_died::{LockError, Owner, OwnerDied},
     raw_mutex::RawMutex,
+    semaphore::{AcquireError, Permit, Semaphore},
 };
