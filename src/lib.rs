@@ -42,6 +42,8 @@
 //! | a lock under guard types of your own | [`RawMutex`] | [`RawMutex`] |
 //! | messages of fixed size, in order, from many to many | [`RingQueue`] | `02_word_count` |
 //! | messages at the highest rate, from one to one | [`RingQueue::producer`], [`RingQueue::consumer`] | [`queue`] |
+//! | messages of any size, both ways, file descriptors, an end of stream | [`pipe()`], [`simplex`] | `05_pipe` |
+//! | to wait for several things at once | [`wait_any`] | [`wait_any`] |
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
 //!
@@ -185,7 +187,9 @@ pub use process::{
     ScopedChild, Signal, at_fork_child, available_workers, children, current, scope, spawn,
 };
 #[cfg(not(any(loom, shuttle)))]
-pub use queue::RingQueue;
+pub use queue::pipe::{Connection, Receiver, Sender, pipe, simplex};
+#[cfg(not(any(loom, shuttle)))]
+pub use queue::{RingQueue, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
 #[cfg(not(any(loom, shuttle)))]
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]

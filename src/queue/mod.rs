@@ -9,9 +9,13 @@ mod error;
 #[cfg(not(any(loom, shuttle)))]
 mod iter;
 #[cfg(not(any(loom, shuttle)))]
+pub mod pipe;
+#[cfg(not(any(loom, shuttle)))]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]
 mod ring;
+#[cfg(not(any(loom, shuttle)))]
+mod wait_any;
 
 #[cfg(all(test, any(loom, shuttle)))]
 mod model;
@@ -26,4 +30,5 @@ pub use self::{
     iter::{Iter, TryIter},
     plain::Plain,
     ring::RingQueue,
+    wait_any::{try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
 };

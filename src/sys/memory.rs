@@ -78,7 +78,7 @@ impl Mapping {
 }
 
 /// A memfd that will never be executed, which some machines insist on (Linux 6.3 knows the flag; vm.memfd_noexec).
-fn anonymous_file() -> Result<OwnedFd, Errno> {
+pub(crate) fn anonymous_file() -> Result<OwnedFd, Errno> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let noexec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
     match memfd_create(c"offspring", flags | noexec) {

@@ -1,0 +1,120 @@
+//! Values, bytes and descriptors through an [`End`]: encoding, decoding, whose turn it is.
+
+use super::end::{End, Message};
+use super::error::{Obstacle, Payload, RecvError, SendError};
+use super::patience::Patience;
+use crate::error::{Error, ErrorKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::type_name;
+use std::cell::Cell;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+thread_local! {
+    /// Where messages are encoded and received, from call to call. Taken out while it is used: serde code is the user's, and may
+    /// send and receive itself.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A scratch buffer that has grown beyond this is not kept.
+const SCRATCH_BYTES_MAX: usize = 128 * 1024;
+
+fn with_scratch<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    // A thread that is ending has none.
+    let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+    scratch.clear();
+    let result = work(&mut scratch);
+    if scratch.capacity() <= SCRATCH_BYTES_MAX {
+        let _ = SCRATCH.try_with(|place| place.set(scratch));
+    }
+    result
+}
+
+pub(super) fn send<T: Serialize>(
+    end: &End,
+    message: T,
+    patience: Patience,
+) -> Result<(), SendError<T>> {
+    let sent = with_scratch(|scratch| {
+        *scratch = postcard::to_extend(&message, std::mem::take(scratch)).map_err(encoding::<T>)?;
+        put(end, Payload::Value, scratch, patience)
+    });
+    sent.map_err(|obstacle| SendError { message, obstacle })
+}
+
+pub(super) fn send_bytes(end: &End, bytes: &[u8], patience: Patience) -> Result<(), SendError<()>> {
+    put(end, Payload::Bytes, bytes, patience)
+        .map_err(|obstacle| SendError { message: (), obstacle })
+}
+
+fn put(end: &End, payload: Payload, bytes: &[u8], patience: Patience) -> Result<(), Obstacle> {
+    end.send(payload, bytes, patience).map_err(|errno| Obstacle::new(errno, patience))
+}
+
+pub(super) fn send_fd(
+    end: &End,
+    fd: BorrowedFd<'_>,
+    patience: Patience,
+) -> Result<(), SendError<()>> {
+    end.send_fd(fd, patience).map_err(|errno| {
+        let obstacle = Obstacle::new(errno, patience);
+        SendError { message: (), obstacle }
+    })
+}
+
+pub(super) fn recv<T: DeserializeOwned>(end: &End, patience: Patience) -> Result<T, RecvError> {
+    with_scratch(|scratch| match end.receive(&mut [], scratch, patience)? {
+        Message::Small(Payload::Value, _) => decode(scratch),
+        Message::Big(Payload::Value, mut parcel) => {
+            decode(&parcel.unpack().map_err(|errno| RecvError::new(errno, patience))?)
+        }
+        other => Err(out_of_turn(Payload::Value, &other)),
+    })
+}
+
+pub(super) fn recv_bytes(end: &End, patience: Patience) -> Result<Vec<u8>, RecvError> {
+    with_scratch(|scratch| match end.receive(&mut [], scratch, patience)? {
+        Message::Small(Payload::Bytes, _) => Ok(scratch.as_slice().to_vec()),
+        Message::Big(Payload::Bytes, mut parcel) => {
+            parcel.unpack().map_err(|errno| RecvError::new(errno, patience))
+        }
+        other => Err(out_of_turn(Payload::Bytes, &other)),
+    })
+}
+
+pub(super) fn recv_bytes_into(
+    end: &End,
+    buffer: &mut [u8],
+    patience: Patience,
+) -> Result<usize, RecvError> {
+    with_scratch(|scratch| end.receive_into(buffer, scratch, patience))
+}
+
+pub(super) fn recv_fd(end: &End, patience: Patience) -> Result<OwnedFd, RecvError> {
+    with_scratch(|scratch| match end.receive(&mut [], scratch, patience)? {
+        Message::Descriptor(fd) => Ok(fd),
+        other => Err(out_of_turn(Payload::Descriptor, &other)),
+    })
+}
+
+fn out_of_turn(expected: Payload, message: &Message) -> RecvError {
+    RecvError::OutOfTurn { expected, found: message.payload() }
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecvError> {
+    let error = |why: String| {
+        let detail = format!("a message of {} bytes is none: {why}", bytes.len());
+        let error = Error::new(ErrorKind::Encoding, "receive a value of", type_name::<T>(), detail);
+        RecvError::Decoding(error)
+    };
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(error(format!("{} bytes are left over", rest.len()))),
+        Err(why) => Err(error(why.to_string())),
+    }
+}
+
+fn encoding<T>(why: postcard::Error) -> Obstacle {
+    let detail = format!("it cannot be encoded: {why}");
+    Obstacle::Encoding(Error::new(ErrorKind::Encoding, "send a value of", type_name::<T>(), detail))
+}
