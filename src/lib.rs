@@ -190,6 +190,8 @@ pub use queue::RingQueue;
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]
 pub use sync::{Counter, LockError, Mutex, MutexGuard, Owner, OwnerDied, RawMutex};
+#[cfg(not(any(loom, shuttle)))]
+pub use sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The README's example is a test.
 #[cfg(doctest)]

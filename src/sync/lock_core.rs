@@ -242,4 +242,10 @@ impl LockCore {
         // Acquire: one that sees the unlock sees what was done under the lock.
         self.owner.load(Ordering::Acquire)
     }
+
+    /// The same, in the one order of all SeqCst accesses: for one who has just made itself visible to the owner.
+    #[inline(always)]
+    pub(crate) fn owner_in_order(&self) -> u32 {
+        self.owner.load(Ordering::SeqCst)
+    }
 }

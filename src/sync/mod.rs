@@ -5,6 +5,7 @@ pub(crate) mod kernel;
 pub(crate) mod lock_core;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;
+pub(crate) mod rw_core;
 
 #[cfg(not(any(loom, shuttle)))]
 mod counter;
@@ -16,6 +17,10 @@ mod mutex;
 mod owner_died;
 #[cfg(not(any(loom, shuttle)))]
 mod raw_mutex;
+#[cfg(not(any(loom, shuttle)))]
+mod rwlock;
+#[cfg(not(any(loom, shuttle)))]
+mod rwlock_guards;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{
@@ -23,4 +28,6 @@ pub use self::{
     mutex::{Mutex, MutexGuard},
     owner_died::{LockError, Owner, OwnerDied},
     raw_mutex::RawMutex,
+    rwlock::{RwLock, RwLockReadError, RwLockWriteError},
+    rwlock_guards::{RwLockReadGuard, RwLockWriteGuard},
 };
