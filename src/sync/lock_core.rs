@@ -120,6 +120,12 @@ impl LockCore {
         self.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
+    /// The same, in the one order of all SeqCst accesses: for one who looks at other words next.
+    #[inline(always)]
+    pub(crate) fn acquire_free_in_order(&self, me: u32) -> bool {
+        self.owner.compare_exchange(0, me, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
     /// Takes the lock if it is free or its owner is dead.
     pub(crate) fn try_acquire<K: Kernel>(&self, kernel: &K, me: u32) -> Result<Acquired, Refused> {
         self.take(kernel, me).ok_or(Refused::Held)

@@ -138,14 +138,17 @@ impl<const READERS: usize> RwCore<READERS> {
         me: u32,
         patience: Option<Deadline>,
     ) -> Result<(), Refused> {
-        if !self.head.writers.acquire_free(me) {
+        if self.head.writers.acquire_free_in_order(me) {
+            fence_for_loom();
+        } else {
             self.queue(kernel, me, patience)?;
+            fence(Ordering::SeqCst);
         }
-        // Dekker: the owner word is written; a reader whose id is not seen below will see it (`is_open`).
-        fence(Ordering::SeqCst);
-        match self.slots.0.iter().all(|slot| slot.tenant.load(Ordering::SeqCst) == 0) {
-            true => Ok(()),
-            false => self.drain(kernel, me, patience),
+        // Dekker: the owner word is written; a reader whose id is not seen here will see that (`is_open`).
+        let tenants = self.slots.0.iter().map(|slot| slot.tenant.load(Ordering::SeqCst));
+        match tenants.fold(0, |all, tenant| all | tenant) {
+            0 => Ok(()),
+            _ => self.drain(kernel, me, patience),
         }
     }
 
@@ -198,9 +201,7 @@ impl<const READERS: usize> RwCore<READERS> {
     /// Whether nobody owns `writers`: asked behind `sit`, it lets the caller in (W2).
     #[inline(always)]
     fn is_open(&self) -> bool {
-        // Both accesses are SeqCst, which is enough; loom knows such fences, but not such accesses.
-        #[cfg(loom)]
-        fence(Ordering::SeqCst);
+        fence_for_loom();
         cfg!(feature = "mutant-rw-no-recheck") || self.head.writers.owner_in_order() == 0
     }
 
@@ -432,6 +433,13 @@ impl<const READERS: usize> RwCore<READERS> {
 fn first_choice<const READERS: usize>(me: u32) -> usize {
     let (lines, number) = (READERS.div_ceil(IN_A_LINE), me as usize);
     (number % lines * IN_A_LINE + number / lines % IN_A_LINE) % READERS
+}
+
+/// Where the order of SeqCst accesses is enough: loom knows SeqCst fences only.
+#[inline(always)]
+fn fence_for_loom() {
+    #[cfg(loom)]
+    fence(Ordering::SeqCst);
 }
 
 fn is_endless(patience: Option<Deadline>) -> bool {
