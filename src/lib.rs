@@ -191,7 +191,9 @@ pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]
 pub use sync::{Counter, LockError, Mutex, MutexGuard, Owner, OwnerDied, RawMutex};
 #[cfg(not(any(loom, shuttle)))]
-pub use sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use sync::{
+    OnceLock, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -5,6 +5,7 @@ pub(crate) mod kernel;
 pub(crate) mod lock_core;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;
+pub(crate) mod once_core;
 pub(crate) mod rw_core;
 
 #[cfg(not(any(loom, shuttle)))]
@@ -14,9 +15,13 @@ pub(crate) mod linux;
 #[cfg(not(any(loom, shuttle)))]
 mod mutex;
 #[cfg(not(any(loom, shuttle)))]
+mod once;
+#[cfg(not(any(loom, shuttle)))]
 mod owner_died;
 #[cfg(not(any(loom, shuttle)))]
 mod raw_mutex;
+#[cfg(not(any(loom, shuttle)))]
+mod reentrant;
 #[cfg(not(any(loom, shuttle)))]
 mod rwlock;
 #[cfg(not(any(loom, shuttle)))]
@@ -26,8 +31,10 @@ mod rwlock_guards;
 pub use self::{
     counter::Counter,
     mutex::{Mutex, MutexGuard},
+    once::OnceLock,
     owner_died::{LockError, Owner, OwnerDied},
     raw_mutex::RawMutex,
+    reentrant::{ReentrantMutex, ReentrantMutexError, ReentrantMutexGuard},
     rwlock::{RwLock, RwLockReadError, RwLockWriteError},
     rwlock_guards::{RwLockReadGuard, RwLockWriteGuard},
 };

@@ -22,6 +22,6 @@ mod loom_rw;
 #[cfg(shuttle)]
 mod shuttle_lock;
 #[cfg(shuttle)]
-mod shuttle_rw;
-#[cfg(shuttle)]
 pub(crate) mod shuttle_run;
+#[cfg(shuttle)]
+mod shuttle_rw;

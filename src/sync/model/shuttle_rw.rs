@@ -2,10 +2,11 @@
 //! with news, and that nobody who lives sleeps for ever. Two slots, so that readers wait for a slot, too.
 
 use crate::deadline::Deadline;
+use crate::prim::mortal::doom;
 use crate::prim::{AtomicU32, Ordering};
 use crate::sync::model::party::Party;
 use crate::sync::model::shuttle_run::{explore, fates, start};
-use crate::sync::model::world::{World, random};
+use crate::sync::model::world::{World, random, yield_now};
 use crate::sync::rw_core::RwCore;
 use std::sync::Arc;
 use std::sync::Mutex as Ledger;
@@ -199,6 +200,24 @@ fn shuttle_rw_shares_and_downgrades_with_deaths() {
                     }
                 }
             }
+        });
+    });
+}
+
+/// Writers wait behind one that becomes a reader, and die: the owner, too, that waits for that reader.
+#[test]
+fn shuttle_rw_owners_that_die_waiting() {
+    explore(20, || {
+        run(4, 3, 60, |party, lock| match party.id {
+            1 => {
+                doom(0);
+                let mark = lock.write(party, for_ever()).unwrap();
+                (0..random(6)).for_each(|_| yield_now());
+                let slot = lock.downgrade(party, mark);
+                (0..random(24)).for_each(|_| yield_now());
+                lock.end_reading(party, slot);
+            }
+            _ => writes(party, lock, for_ever()),
         });
     });
 }
