@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use offspring::sync::{RwLockReadError, RwLockWriteError};
-use offspring::{
-    Counter, LockError, RwLock, RwLockReadGuard, RwLockWriteGuard, Shared,
-};
+use offspring::{Counter, LockError, RwLock, RwLockReadGuard, RwLockWriteGuard, Shared};
 
 use crate::floors::{By, LONG, Seats, crew};
 use crate::support::{Ended, Kid, Rng, seed, until};
@@ -27,15 +25,11 @@ pub(crate) fn panics(body: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(body)).is_err()
 }
 
-pub(crate) fn is_held<'a, T: bytemuck::Pod, G, H>(
-    result: &Result<H, LockError<'a, T, G>>,
-) -> bool {
+pub(crate) fn is_held<'a, T: bytemuck::Pod, G, H>(result: &Result<H, LockError<'a, T, G>>) -> bool {
     matches!(result, Err(LockError::WouldBlock))
 }
 
-pub(crate) fn is_late<'a, T: bytemuck::Pod, G, H>(
-    result: &Result<H, LockError<'a, T, G>>,
-) -> bool {
+pub(crate) fn is_late<'a, T: bytemuck::Pod, G, H>(result: &Result<H, LockError<'a, T, G>>) -> bool {
     matches!(result, Err(LockError::TimedOut))
 }
 
