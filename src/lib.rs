@@ -196,6 +196,10 @@ pub use shm::{Region, Shared, ShmSafe};
 pub use sync::{Barrier, Permit, Semaphore};
 #[cfg(not(any(loom, shuttle)))]
 pub use sync::{Counter, LockError, Mutex, MutexGuard, Owner, OwnerDied, RawMutex};
+#[cfg(not(any(loom, shuttle)))]
+pub use sync::{
+    OnceLock, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 /// The README's example is a test.
 #[cfg(doctest)]

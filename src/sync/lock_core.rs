@@ -120,6 +120,12 @@ impl LockCore {
         self.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
+    /// The same, in the one order of all SeqCst accesses: for one who looks at other words next.
+    #[inline(always)]
+    pub(crate) fn acquire_free_in_order(&self, me: u32) -> bool {
+        self.owner.compare_exchange(0, me, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
     /// Takes the lock if it is free or its owner is dead.
     pub(crate) fn try_acquire<K: Kernel>(&self, kernel: &K, me: u32) -> Result<Acquired, Refused> {
         self.take(kernel, me).ok_or(Refused::Held)
@@ -246,5 +252,11 @@ impl LockCore {
     pub(crate) fn owner(&self) -> u32 {
         // Acquire: one that sees the unlock sees what was done under the lock.
         self.owner.load(Ordering::Acquire)
+    }
+
+    /// The same, in the one order of all SeqCst accesses: for one who has just made itself visible to the owner.
+    #[inline(always)]
+    pub(crate) fn owner_in_order(&self) -> u32 {
+        self.owner.load(Ordering::SeqCst)
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod model;
 pub(crate) mod monitor;
 pub(crate) mod patience;
 pub(crate) mod semaphore_core;
+pub(crate) mod once_core;
+pub(crate) mod rw_core;
 
 #[cfg(not(any(loom, shuttle)))]
 mod barrier;
@@ -19,18 +21,29 @@ pub(crate) mod linux;
 #[cfg(not(any(loom, shuttle)))]
 mod mutex;
 #[cfg(not(any(loom, shuttle)))]
+mod once;
+#[cfg(not(any(loom, shuttle)))]
 mod owner_died;
 #[cfg(not(any(loom, shuttle)))]
 mod raw_mutex;
 #[cfg(not(any(loom, shuttle)))]
 mod semaphore;
+mod reentrant;
+#[cfg(not(any(loom, shuttle)))]
+mod rwlock;
+#[cfg(not(any(loom, shuttle)))]
+mod rwlock_guards;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{
     barrier::{Barrier, BarrierError, BarrierWaitResult, Party},
     counter::Counter,
     mutex::{Mutex, MutexGuard},
+    once::OnceLock,
     owner_died::{LockError, Owner, OwnerDied},
     raw_mutex::RawMutex,
     semaphore::{AcquireError, Permit, Semaphore},
+    reentrant::{ReentrantMutex, ReentrantMutexError, ReentrantMutexGuard},
+    rwlock::{RwLock, RwLockReadError, RwLockWriteError},
+    rwlock_guards::{RwLockReadGuard, RwLockWriteGuard},
 };

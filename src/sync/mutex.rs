@@ -10,7 +10,7 @@ use crate::deadline::Deadline;
 use crate::shm::ShmCell;
 use crate::shm::{ShmSafe, roster};
 use crate::sync::lock_core::Acquired;
-use crate::sync::owner_died::{LockError, OwnerDied, PANICKED};
+use crate::sync::owner_died::{Guard, LockError, OwnerDied, PANICKED, Recover};
 use crate::sync::raw_mutex::RawMutex;
 use bytemuck::Pod;
 use std::fmt;
@@ -170,11 +170,6 @@ impl<T: Pod> Mutex<T> {
     pub(crate) fn set_died(&self, owner: u32) {
         self.died.store(owner, Ordering::Relaxed);
     }
-
-    /// What [`set_died`](Self::set_died) noted last.
-    pub(crate) fn died(&self) -> u32 {
-        self.died.load(Ordering::Relaxed)
-    }
 }
 
 impl<'a, T: Pod> MutexGuard<'a, T> {
@@ -192,9 +187,24 @@ impl<'a, T: Pod> MutexGuard<'a, T> {
     }
 }
 
+impl<T: Pod> Guard for MutexGuard<'_, T> {
+    const ATTEMPT: &'static str = "lock a mutex";
+
+    fn died(this: &Self) -> u32 {
+        this.lock.died.load(Ordering::Relaxed)
+    }
+}
+
+impl<T: Pod> Recover for MutexGuard<'_, T> {
+    fn recover(this: &mut Self) {
+        this.lock.set_died(0);
+    }
+}
+
+/// A guard is used in a child that inherited it.
 #[cold]
 #[inline(never)]
-fn inherited() -> ! {
+pub(crate) fn inherited() -> ! {
     panic!(
         "expected a guard of this process; this one was inherited by fork, and the parent holds the lock"
     );
