@@ -1,5 +1,6 @@
 #![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
+pub(crate) mod byte_ring;
 pub(crate) mod ring_core;
 
 #[cfg(not(any(loom, shuttle)))]
@@ -8,6 +9,10 @@ mod ends;
 mod error;
 #[cfg(not(any(loom, shuttle)))]
 mod iter;
+#[cfg(not(any(loom, shuttle)))]
+mod message;
+#[cfg(not(any(loom, shuttle)))]
+mod pacer;
 #[cfg(not(any(loom, shuttle)))]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]
@@ -20,10 +25,11 @@ mod model;
 pub use self::{
     ends::{Consumer, Producer},
     error::{
-        RecvError, RecvTimeoutError, SendError, SendManyError, SendTimeoutError, TryRecvError,
-        TrySendError,
+        NotReceived, NotSent, RecvError, RecvTimeoutError, SendError, SendManyError,
+        SendTimeoutError, TryRecvError, TrySendError, Unsent,
     },
     iter::{Iter, TryIter},
+    message::{Messages, MessagesNow, Queue, View},
     plain::Plain,
     ring::RingQueue,
 };

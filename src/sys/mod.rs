@@ -6,6 +6,7 @@ pub(crate) mod futex;
 pub(crate) mod lifeline;
 pub(crate) mod membarrier;
 pub(crate) mod memory;
+pub(crate) mod mirror;
 pub(crate) mod pidfd;
 pub(crate) mod procfs;
 #[cfg(feature = "kill-matrix")]

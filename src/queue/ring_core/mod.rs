@@ -199,18 +199,18 @@ impl RingCore {
 const TRY_PATIENCE: Duration = Duration::from_millis(10);
 
 impl Patience {
-    fn is_endless(self) -> bool {
+    pub(in crate::queue) fn is_endless(self) -> bool {
         matches!(self, Patience::Until(deadline) if deadline.is_never())
     }
 
-    fn deadline(self) -> Deadline {
+    pub(in crate::queue) fn deadline(self) -> Deadline {
         match self {
             Patience::None => Deadline::after(TRY_PATIENCE),
             Patience::Until(deadline) => deadline,
         }
     }
 
-    fn refusal(self) -> Failed {
+    pub(in crate::queue) fn refusal(self) -> Failed {
         match self {
             Patience::None => Failed::NotNow,
             Patience::Until(_) => Failed::TimedOut,
