@@ -190,6 +190,7 @@ pub use process::{
 pub use queue::pipe::{Connection, Receiver, Sender, pipe, simplex};
 #[cfg(not(any(loom, shuttle)))]
 pub use queue::{RingQueue, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
+pub use queue::{Queue, RingQueue};
 #[cfg(not(any(loom, shuttle)))]
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]

@@ -1,5 +1,6 @@
 #![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
+pub(crate) mod byte_ring;
 pub(crate) mod ring_core;
 
 #[cfg(not(any(loom, shuttle)))]
@@ -10,6 +11,9 @@ mod error;
 mod iter;
 #[cfg(not(any(loom, shuttle)))]
 pub mod pipe;
+mod message;
+#[cfg(not(any(loom, shuttle)))]
+mod pacer;
 #[cfg(not(any(loom, shuttle)))]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]
@@ -24,10 +28,11 @@ mod model;
 pub use self::{
     ends::{Consumer, Producer},
     error::{
-        RecvError, RecvTimeoutError, SendError, SendManyError, SendTimeoutError, TryRecvError,
-        TrySendError,
+        NotReceived, NotSent, RecvError, RecvTimeoutError, SendError, SendManyError,
+        SendTimeoutError, TryRecvError, TrySendError, Unsent,
     },
     iter::{Iter, TryIter},
+    message::{Messages, MessagesNow, Queue, View},
     plain::Plain,
     ring::RingQueue,
     wait_any::{try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},

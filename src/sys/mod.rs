@@ -7,6 +7,7 @@ pub(crate) mod lifeline;
 pub(crate) mod membarrier;
 pub(crate) mod memory;
 pub(crate) mod parcel;
+pub(crate) mod mirror;
 pub(crate) mod pidfd;
 pub(crate) mod poll;
 pub(crate) mod procfs;
