@@ -12,7 +12,8 @@
 //! - M2 An operation is an *attempt* under the lock: done, or "wait for a change". It calls no code of the user's.
 //! - M3 The owner moves `version` before it releases the lock, if a sleeper may be waiting for what it changed. A sleeper looks
 //!   under the lock *after* it has armed `changed`. As it is enqueued, the kernel compares three things: `version`, the event,
-//!   and that nobody is inside: an owner that has committed its change and died before it moved `version` is still there.
+//!   and that nobody is inside: an owner that has committed its change and died before it moved `version` is still there, or
+//!   the one that took the lock over has moved it.
 //! - M4 The alarm covers whole operations, sleep included: a death at any instruction of one wakes a sleeper, which wakes all.
 //! - M5 What is held *between* operations (permits, deliveries) is covered by the holder's life word: a sleeper watches the lives
 //!   of all holders ([`State::lives`]), and an attempt takes from the dead what they held.
@@ -151,10 +152,20 @@ impl Monitor {
         if wakes == NOBODY {
             return self.lock.release(kernel, me, &self.alarm);
         }
+        self.move_version();
+        self.lock.release(kernel, me, &self.alarm);
+        if wakes == EVERYBODY && !cfg!(feature = "mutant-everybody-is-many") {
+            // In RUNG too: the one that is on its way may wait for something else.
+            self.changed.ring_all(kernel);
+        } else {
+            self.changed.ring_many(kernel, me, &self.alarm, wakes);
+        }
+    }
+
+    /// By the owner of the lock.
+    fn move_version(&self) {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version.wrapping_add(1), Ordering::Release);
-        self.lock.release(kernel, me, &self.alarm);
-        self.changed.ring_many(kernel, me, &self.alarm, wakes);
     }
 
     #[cold]
@@ -172,6 +183,11 @@ impl Monitor {
             Ok(Acquired::Free) => Ok(()),
             Ok(Acquired::FromDead(_)) => {
                 state.repair();
+                // The dead owner may have committed a change, and left before it moved the version: one that is about to sleep
+                // would find the version as it was and, once we have left, nobody inside. (Who slept already, the alarm woke.)
+                if !cfg!(feature = "mutant-no-heir-version") {
+                    self.move_version();
+                }
                 Ok(())
             }
             Err(_) => {
