@@ -185,7 +185,7 @@ pub use process::{
     ScopedChild, Signal, at_fork_child, available_workers, children, current, scope, spawn,
 };
 #[cfg(not(any(loom, shuttle)))]
-pub use queue::RingQueue;
+pub use queue::{JoinableQueue, RingQueue, WorkQueue};
 #[cfg(not(any(loom, shuttle)))]
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]

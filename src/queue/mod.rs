@@ -1,6 +1,7 @@
 #![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
 pub(crate) mod ring_core;
+pub(crate) mod work;
 
 #[cfg(not(any(loom, shuttle)))]
 mod ends;
@@ -26,4 +27,8 @@ pub use self::{
     iter::{Iter, TryIter},
     plain::Plain,
     ring::RingQueue,
+    work::{
+        DeadLetter, DeadLettersError, DecodeError, Delivery, JoinableQueue, QueueJoinError,
+        Refusal, TaskDoneError, WorkLimits, WorkQueue, WorkRecvError, WorkSendError,
+    },
 };
