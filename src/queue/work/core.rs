@@ -236,7 +236,7 @@ impl<'a> Work<'a> {
         kernel: &K,
         patience: Patience,
         kind: Kind,
-        mut attempt: impl FnMut() -> Option<R>,
+        attempt: impl Fn() -> Option<R>,
     ) -> Result<R, GaveUp> {
         let waiter = Waiter { work: *self, kind };
         loop {
@@ -259,7 +259,7 @@ impl<'a> Work<'a> {
     }
 
     /// Runs `change` under the lock, once.
-    fn at_once<K: Kernel, R>(&self, kernel: &K, mut change: impl FnMut() -> R) -> R {
+    fn at_once<K: Kernel, R>(&self, kernel: &K, change: impl Fn() -> R) -> R {
         let patience = Patience::Until(Deadline::NEVER);
         let result = self.operate(kernel, patience, Kind::Sender, || Some(change()));
         result.unwrap_or_else(|_| unreachable!("a wait without a deadline ended"))
