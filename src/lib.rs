@@ -191,6 +191,7 @@ pub use queue::pipe::{Connection, Receiver, Sender, pipe, simplex};
 #[cfg(not(any(loom, shuttle)))]
 pub use queue::{RingQueue, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
 pub use queue::{Queue, RingQueue};
+pub use queue::{JoinableQueue, RingQueue, WorkQueue};
 #[cfg(not(any(loom, shuttle)))]
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]

@@ -2,6 +2,7 @@
 
 pub(crate) mod byte_ring;
 pub(crate) mod ring_core;
+pub(crate) mod work;
 
 #[cfg(not(any(loom, shuttle)))]
 mod ends;
@@ -36,4 +37,8 @@ pub use self::{
     plain::Plain,
     ring::RingQueue,
     wait_any::{try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
+    work::{
+        DeadLetter, DeadLettersError, DecodeError, Delivery, JoinableQueue, QueueJoinError,
+        Refusal, TaskDoneError, WorkLimits, WorkQueue, WorkRecvError, WorkSendError,
+    },
 };
