@@ -187,20 +187,17 @@ pub use process::{
     ScopedChild, Signal, at_fork_child, available_workers, children, current, scope, spawn,
 };
 #[cfg(not(any(loom, shuttle)))]
-pub use queue::pipe::{Connection, Receiver, Sender, pipe, simplex};
-#[cfg(not(any(loom, shuttle)))]
-pub use queue::{RingQueue, try_wait_any, wait_any, wait_any_deadline, wait_any_timeout};
-pub use queue::{Queue, RingQueue};
-pub use queue::{JoinableQueue, RingQueue, WorkQueue};
+pub use queue::{
+    JoinableQueue, Queue, RingQueue, WorkQueue,
+    pipe::{Connection, Receiver, Sender, pipe, simplex},
+    try_wait_any, wait_any, wait_any_deadline, wait_any_timeout,
+};
 #[cfg(not(any(loom, shuttle)))]
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]
-pub use sync::{Barrier, Permit, Semaphore};
-#[cfg(not(any(loom, shuttle)))]
-pub use sync::{Counter, LockError, Mutex, MutexGuard, Owner, OwnerDied, RawMutex};
-#[cfg(not(any(loom, shuttle)))]
 pub use sync::{
-    OnceLock, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Barrier, Counter, LockError, Mutex, MutexGuard, OnceLock, Owner, OwnerDied, Permit, RawMutex,
+    ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
 };
 
 /// The README's example is a test.

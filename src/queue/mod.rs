@@ -11,10 +11,11 @@ mod error;
 #[cfg(not(any(loom, shuttle)))]
 mod iter;
 #[cfg(not(any(loom, shuttle)))]
-pub mod pipe;
 mod message;
 #[cfg(not(any(loom, shuttle)))]
 mod pacer;
+#[cfg(not(any(loom, shuttle)))]
+pub mod pipe;
 #[cfg(not(any(loom, shuttle)))]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]

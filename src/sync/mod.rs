@@ -7,10 +7,10 @@ pub(crate) mod lock_core;
 #[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod model;
 pub(crate) mod monitor;
-pub(crate) mod patience;
-pub(crate) mod semaphore_core;
 pub(crate) mod once_core;
+pub(crate) mod patience;
 pub(crate) mod rw_core;
+pub(crate) mod semaphore_core;
 
 #[cfg(not(any(loom, shuttle)))]
 mod barrier;
@@ -27,12 +27,13 @@ mod owner_died;
 #[cfg(not(any(loom, shuttle)))]
 mod raw_mutex;
 #[cfg(not(any(loom, shuttle)))]
-mod semaphore;
 mod reentrant;
 #[cfg(not(any(loom, shuttle)))]
 mod rwlock;
 #[cfg(not(any(loom, shuttle)))]
 mod rwlock_guards;
+#[cfg(not(any(loom, shuttle)))]
+mod semaphore;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{
@@ -42,8 +43,8 @@ pub use self::{
     once::OnceLock,
     owner_died::{LockError, Owner, OwnerDied},
     raw_mutex::RawMutex,
-    semaphore::{AcquireError, Permit, Semaphore},
     reentrant::{ReentrantMutex, ReentrantMutexError, ReentrantMutexGuard},
     rwlock::{RwLock, RwLockReadError, RwLockWriteError},
     rwlock_guards::{RwLockReadGuard, RwLockWriteGuard},
+    semaphore::{AcquireError, Permit, Semaphore},
 };
