@@ -39,6 +39,8 @@
 //! | memory that all see | [`Shared`], [`Region`] | `02_word_count` |
 //! | a number that all add to | [`Counter`], std's atomics | `01_counter_race` |
 //! | a value that one at a time may change | [`Mutex`] | `01_counter_race`, `03_crash` |
+//! | to wait for what somebody does under a lock | [`Condvar`] | `06_locks` |
+//! | a flag that all can wait for | [`Event`] | `06_locks` |
 //! | a lock under guard types of your own | [`RawMutex`] | [`RawMutex`] |
 //! | messages of fixed size, in order, from many to many | [`RingQueue`] | `02_word_count` |
 //! | messages at the highest rate, from one to one | [`RingQueue::producer`], [`RingQueue::consumer`] | [`queue`] |
@@ -196,8 +198,9 @@ pub use queue::{
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]
 pub use sync::{
-    Barrier, Counter, LockError, Mutex, MutexGuard, OnceLock, Owner, OwnerDied, Permit, RawMutex,
-    ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
+    Barrier, Condvar, Counter, Event, LockError, Mutex, MutexGuard, OnceLock, Owner, OwnerDied,
+    Permit, RawMutex, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard,
+    RwLockWriteGuard, Semaphore, WaitTimeoutResult,
 };
 
 /// The README's example is a test.

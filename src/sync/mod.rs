@@ -1,6 +1,8 @@
 #![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
 pub(crate) mod barrier_core;
+pub(crate) mod cond_core;
+pub(crate) mod event_core;
 pub(crate) mod event_count;
 pub(crate) mod kernel;
 pub(crate) mod lock_core;
@@ -15,7 +17,11 @@ pub(crate) mod semaphore_core;
 #[cfg(not(any(loom, shuttle)))]
 mod barrier;
 #[cfg(not(any(loom, shuttle)))]
+mod condvar;
+#[cfg(not(any(loom, shuttle)))]
 mod counter;
+#[cfg(not(any(loom, shuttle)))]
+mod event;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) mod linux;
 #[cfg(not(any(loom, shuttle)))]
@@ -38,7 +44,9 @@ mod semaphore;
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{
     barrier::{Barrier, BarrierError, BarrierWaitResult, Party},
+    condvar::{Condvar, WaitTimeoutResult},
     counter::Counter,
+    event::Event,
     mutex::{Mutex, MutexGuard},
     once::OnceLock,
     owner_died::{LockError, Owner, OwnerDied},

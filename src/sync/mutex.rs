@@ -156,8 +156,18 @@ impl<T: Pod> Mutex<T> {
         unsafe { self.data.get().read() }
     }
 
+    /// The lock under the mutex, for a condition variable.
+    pub(crate) fn raw(&self) -> &RawMutex {
+        &self.raw
+    }
+
+    /// What `lock` returns to `me`, who has the lock.
     #[inline(always)]
-    fn enter(&self, me: u32, acquired: Acquired) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
+    pub(crate) fn enter(
+        &self,
+        me: u32,
+        acquired: Acquired,
+    ) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
         let panicking = std::thread::panicking();
         let guard = MutexGuard { lock: self, me, panicking, _thread: PhantomData };
         if acquired == Acquired::Free && self.died.load(Ordering::Relaxed) == 0 {
@@ -176,6 +186,14 @@ impl<'a, T: Pod> MutexGuard<'a, T> {
     /// The mutex that this guard holds.
     pub(crate) fn lock(&self) -> &'a Mutex<T> {
         self.lock
+    }
+
+    /// Ends the guard and leaves the mutex locked, by the owner that is returned; for a condition variable.
+    pub(crate) fn suspend(self) -> (&'a Mutex<T>, u32) {
+        self.check();
+        let parts = (self.lock, self.me);
+        std::mem::forget(self);
+        parts
     }
 
     /// A child that inherited the guard by fork does not own the lock.
