@@ -2,6 +2,7 @@
 //! return, and nobody who lives sleeps for ever.
 
 use crate::deadline::Deadline;
+use crate::sync::kernel::Kernel;
 use crate::sync::model::party::Party;
 use crate::sync::model::shuttle_run::{explore, fates, start};
 use crate::sync::model::world::{World, random};
@@ -39,7 +40,9 @@ impl Watched {
         Some(at)
     }
 
+    /// Between two operations the thread may be killed with the permit: no alarm is named.
     fn let_go(&self, party: &Party) {
+        party.heavy_fence();
         self.held[party.id as usize - 1].fetch_sub(1, Relaxed);
     }
 
@@ -129,6 +132,23 @@ fn shuttle_semaphore() {
 #[test]
 fn shuttle_semaphore_with_deaths() {
     explore(25, || run(3, 1, 2, 120, once_or_twice));
+}
+
+/// If the other one dies, nobody comes later who could help.
+#[test]
+fn shuttle_semaphore_of_two_with_deaths() {
+    explore(25, || run(2, 1, 1, 50, once_or_twice));
+}
+
+/// The third one only looks, so it takes over from the dead and leaves without a word.
+#[test]
+fn shuttle_semaphore_beside_one_that_looks() {
+    explore(25, || {
+        run(3, 1, 1, 50, |party, watched| match party.id {
+            3 => _ = watched.core.available(party, party.id),
+            _ => once_or_twice(party, watched),
+        });
+    });
 }
 
 #[test]
