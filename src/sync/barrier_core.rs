@@ -13,9 +13,9 @@
 //! | RESETTING | broken for those who wait; nobody arrives | anybody, having noted the generation in `ends` → OPEN, next generation, 0 |
 //!
 //! - B1 To arrive is to claim the place whose number is the count, and then to raise the count. The second is the arrival. One that
-//!   finds this place claimed raises the count for its claimant, or takes the place over if that one is dead: it never arrived.
-//! - B2 A claim replaces older generations' claims, and those of the dead that were not counted. So one that has claimed a place in
-//!   generation g is counted before g can be completed.
+//!   finds this place claimed raises the count for its claimant, or breaks the round if that one is dead.
+//! - B2 A claim replaces older generations' claims only. So one that has claimed a place in generation g keeps it until g has ended,
+//!   and is counted before g can be completed.
 //! - B3 Who raises the count to the number of parties looks at all places first: a dead one breaks the round. The party in the last
 //!   place is the leader, whoever raised the count.
 //! - B4 One that waits in generation g leaves with success if g has ended otherwise than by a reset, however late it looks: the
@@ -235,6 +235,14 @@ impl BarrierCore {
         }
     }
 
+    /// Whether this thread has arrived in the present round, and that is open.
+    #[cfg(shuttle)]
+    pub(crate) fn has_arrived(&self, id: u32) -> bool {
+        let round = self.round();
+        let mut counted = (0..round.count()).map(|at| self.claim_at(at).id());
+        round.status() == OPEN && counted.any(|party| party == id)
+    }
+
     /// Claims a place in the present round.
     fn claim<K: Kernel>(&self, kernel: &K, me: u32) -> Result<(Round, usize), Broken> {
         loop {
@@ -249,9 +257,11 @@ impl BarrierCore {
             }
             let at = round.count();
             let claim = self.claim_at(at);
-            if claim.is_of(round) && !kernel.is_dead(claim.id()) {
-                // It may have been stopped before it raised the count.
-                self.count_in(kernel, round);
+            if claim.is_of(round) {
+                // It may have been stopped, or killed, before it raised the count.
+                if !self.break_if_dead(kernel, round) {
+                    self.count_in(kernel, round);
+                }
                 continue;
             }
             if claim.is_later_than(round) {
@@ -279,13 +289,16 @@ impl BarrierCore {
         }
     }
 
-    /// Breaks an open round if one that has arrived is dead; true if so, or if the round is another by now.
+    /// Breaks an open round if one that has arrived, or is about to, is dead; true if so, or if the round is another by now.
     fn break_if_dead<K: Kernel>(&self, kernel: &K, round: Round) -> bool {
         if round.status() != OPEN || cfg!(feature = "mutant-barrier-dead-not-seen") {
             return false;
         }
-        let is_dead = |&at: &usize| kernel.is_dead(self.claim_at(at).id());
-        let Some(dead) = (0..round.count()).find(is_dead) else { return false };
+        let is_dead = |&at: &usize| {
+            let claim = self.claim_at(at);
+            claim.is_of(round) && kernel.is_dead(claim.id())
+        };
+        let Some(dead) = (0..=round.count()).find(is_dead) else { return false };
         self.replace(kernel, round, round.broken(DIED, dead));
         true
     }
