@@ -22,6 +22,8 @@ mod loom_rw;
 #[cfg(shuttle)]
 mod shuttle_lock;
 #[cfg(shuttle)]
+mod shuttle_once;
+#[cfg(shuttle)]
 pub(crate) mod shuttle_run;
 #[cfg(shuttle)]
 mod shuttle_rw;
