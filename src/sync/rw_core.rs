@@ -60,6 +60,10 @@ struct Slot {
     extra: AtomicU32,
 }
 
+/// The order of a reader's last store.
+const LEAVE: Ordering =
+    if cfg!(feature = "mutant-rw-relaxed-leave") { Ordering::Relaxed } else { Ordering::Release };
+
 /// So many slots share a cache line.
 const IN_A_LINE: usize = 8;
 
@@ -208,7 +212,7 @@ impl<const READERS: usize> RwCore<READERS> {
     /// Takes the id out of the slot; the owner of `writers` may be waiting for that.
     #[inline(always)]
     fn leave<K: Kernel>(&self, kernel: &K, me: u32, slot: usize) {
-        self.slots.0[slot].tenant.store(0, Ordering::Release);
+        self.slots.0[slot].tenant.store(0, LEAVE);
         if !cfg!(feature = "mutant-rw-no-drain-ring") {
             self.head.drained.ring(kernel, me, &self.head.alarm);
         }

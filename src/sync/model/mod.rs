@@ -26,6 +26,8 @@ mod shuttle_barrier;
 #[cfg(shuttle)]
 mod shuttle_lock;
 #[cfg(shuttle)]
+mod shuttle_once;
+#[cfg(shuttle)]
 pub(crate) mod shuttle_run;
 #[cfg(shuttle)]
 mod shuttle_rw;
