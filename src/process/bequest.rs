@@ -67,9 +67,10 @@ impl Bequest {
             let mut ids = ids.to_vec();
             ids.sort_unstable();
             let send = |head: u8, ids: &[u64]| {
-                let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_ne_bytes()).collect();
+                let ids = ids.iter().flat_map(|id| id.to_ne_bytes());
+                let packet: Vec<u8> = std::iter::once(head).chain(ids).collect();
                 // It fails if the child is dead, which it may be.
-                let _ = socket::send(parents.as_fd(), &[head], &bytes, None, true);
+                let _ = socket::send(parents.as_fd(), &packet, true);
             };
             let (full, last) = ids.split_at(ids.len() - ids.len() % IDS_PER_PACKET);
             full.chunks(IDS_PER_PACKET).for_each(|ids| send(MORE, ids));

@@ -173,8 +173,10 @@ pub(crate) fn serde_code_may_use_pipes() {
     }
 }
 
+type Pipe = (Connection<Vec<u8>>, Connection<Vec<u8>>);
+
 pub(crate) fn no_descriptor_is_left() {
-    let ping = |pipes: Vec<(Connection<Vec<u8>>, Connection<Vec<u8>>)>| {
+    let ping = |pipes: Vec<Pipe>| {
         for (a, b) in &pipes {
             a.send(vec![7; 200_000]).unwrap();
             b.try_clone().unwrap().recv().unwrap();
@@ -195,6 +197,6 @@ pub(crate) fn no_descriptor_is_left() {
     });
     let in_child = child.unwrap().join().unwrap();
     assert_eq!(open_files(), before);
-    let child = spawn(|| open_files()).unwrap();
+    let child = spawn(open_files).unwrap();
     assert_eq!(child.join().unwrap(), in_child);
 }

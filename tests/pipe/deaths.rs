@@ -32,7 +32,12 @@ pub(crate) fn killed_senders_leave_whole_messages() {
     let mut rng = Rng::new(seed());
     for _ in 0..ROUNDS {
         let (sender, receiver) = simplex::<Vec<u64>>().unwrap();
-        let child = spawn(move || (0..).for_each(|n| sender.send(message(n)).unwrap())).unwrap();
+        let child = spawn(move || {
+            for n in 0.. {
+                sender.send(message(n)).unwrap();
+            }
+        })
+        .unwrap();
         let first = receiver.recv().unwrap();
         assert_eq!(number(&first), 0);
         linger(&mut rng);

@@ -1,7 +1,7 @@
 //! Messages of every size, and buffers of the wrong one.
 
 use offspring::queue::pipe::{Obstacle, RecvError};
-use offspring::{pipe, simplex, spawn};
+use offspring::{pipe, simplex, spawn, try_wait_any};
 use std::time::Duration;
 
 use crate::support::{Rng, seed};
@@ -59,6 +59,10 @@ pub(crate) fn too_small_a_buffer_keeps_the_message() {
             );
         }
         assert!(b.is_ready());
+        assert_eq!(try_wait_any(&[&b]).unwrap(), [0]);
+        // A copy in a child is no second message.
+        let in_child = spawn(|| matches!(b.try_recv_bytes(), Err(RecvError::NotMoved))).unwrap();
+        assert!(in_child.join().unwrap());
         assert_eq!(b.recv_bytes().unwrap(), bytes);
         assert_eq!(b.recv().unwrap(), 7);
         assert!(!b.is_ready());

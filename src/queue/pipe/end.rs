@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  small     [ kind ][ bytes of the message … ]
-//!  big       [ kind | BIG ][ length: 8 bytes ][ weight: 32 KiB of nothing ]   + memfd with the message, sealed
-//!  fd        [ kind ]                                                         + the descriptor
+//!  big       [ kind | BIG ][ weight: 32 KiB of nothing ]   + memfd with the message, sealed
+//!  fd        [ kind ]                                      + the descriptor
 //! ```
 //!
 //! Invariants. **W1** A message is one packet, sent by one system call: whoever is killed has sent it whole or not at all, and
@@ -20,9 +20,10 @@ use super::registry::Listed;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::sys::parcel::{self, Parcel};
-use crate::sys::{Errno, poll, socket};
+use crate::sys::{Errno, pidfd, poll, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A longer message travels as a memfd. Three packets of this size fit into a socket's buffer as it usually is.
 pub(super) const SMALL_BYTES_MAX: usize = 64 * 1024;
@@ -30,8 +31,6 @@ pub(super) const SMALL_BYTES_MAX: usize = 64 * 1024;
 const BIG: u8 = 0x80;
 /// W4.
 static WEIGHT: [u8; 32 * 1024] = [0; 32 * 1024];
-/// Kind and length.
-const HEAD_BYTES: usize = 1 + size_of::<u64>();
 
 /// A message that was received.
 #[derive(Debug)]
@@ -55,8 +54,14 @@ impl Message {
 #[derive(Debug)]
 pub(super) struct End {
     listed: Listed,
-    /// Bytes that were taken out, and for which the buffer at hand turned out too small.
+    /// Bytes that were taken out, and for which the buffer at hand turned out too small. To look first and then take would be one
+    /// more call for every message, and not enough: in between, somebody who shares this end may take that one, and a longer
+    /// one be next.
     kept: Mutex<Option<Vec<u8>>>,
+    /// Whether there may be something in `kept`: spares the lock.
+    keeps: AtomicBool,
+    /// Readable; made when something is kept for the first time.
+    ready: OnceLock<OwnedFd>,
 }
 
 impl End {
@@ -66,7 +71,12 @@ impl End {
     }
 
     fn new(listed: Listed) -> End {
-        End { listed, kept: Mutex::new(None) }
+        End {
+            listed,
+            kept: Mutex::new(None),
+            keeps: AtomicBool::new(false),
+            ready: OnceLock::new(),
+        }
     }
 
     pub(super) fn try_clone(&self) -> Result<End, Error> {
@@ -74,44 +84,78 @@ impl End {
         cloned.map(End::new).map_err(|errno| Error::os("clone", "the end of a pipe", errno))
     }
 
-    /// Sends a message of bytes.
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.listed.fd().as_fd()
+    }
+
+    /// Sends a value or bytes: `packet` is a byte of room, and the message.
     pub(super) fn send(
+        &self,
+        payload: Payload,
+        packet: &mut [u8],
+        patience: Patience,
+    ) -> Result<(), Errno> {
+        if packet.len() <= 1 + SMALL_BYTES_MAX {
+            packet[0] = payload as u8;
+            match self.attempt_send(patience, |waits| socket::send(self.socket(), packet, waits)) {
+                // A send buffer that was made smaller than usual.
+                Err(Errno::EMSGSIZE) => {}
+                sent => return sent,
+            }
+        }
+        self.send_big(payload, &packet[1..], patience)
+    }
+
+    /// The same for a message that lies elsewhere.
+    pub(super) fn send_from(
         &self,
         payload: Payload,
         body: &[u8],
         patience: Patience,
     ) -> Result<(), Errno> {
         if body.len() <= SMALL_BYTES_MAX {
-            match self.send_packet(&[payload as u8], body, None, patience) {
-                // A send buffer that was made smaller than usual.
+            match self.send_parts(&[payload as u8], body, None, patience) {
                 Err(Errno::EMSGSIZE) => {}
                 sent => return sent,
             }
         }
+        self.send_big(payload, body, patience)
+    }
+
+    fn send_big(&self, payload: Payload, body: &[u8], patience: Patience) -> Result<(), Errno> {
         let parcel = parcel::pack(body)?;
-        let mut head = [payload as u8 | BIG; HEAD_BYTES];
-        head[1..].copy_from_slice(&(body.len() as u64).to_ne_bytes());
-        match self.send_packet(&head, &WEIGHT, Some(parcel.as_fd()), patience) {
-            Err(Errno::EMSGSIZE) => self.send_packet(&head, &[], Some(parcel.as_fd()), patience),
+        let head = [payload as u8 | BIG];
+        match self.send_parts(&head, &WEIGHT, Some(parcel.as_fd()), patience) {
+            Err(Errno::EMSGSIZE) => self.send_parts(&head, &[], Some(parcel.as_fd()), patience),
             sent => sent,
         }
     }
 
     pub(super) fn send_fd(&self, fd: BorrowedFd<'_>, patience: Patience) -> Result<(), Errno> {
-        self.send_packet(&[Payload::Descriptor as u8], &[], Some(fd), patience)
+        self.send_parts(&[Payload::Descriptor as u8], &[], Some(fd), patience)
     }
 
-    fn send_packet(
+    fn send_parts(
         &self,
         head: &[u8],
         body: &[u8],
         passed: Option<BorrowedFd<'_>>,
         patience: Patience,
     ) -> Result<(), Errno> {
+        self.attempt_send(patience, |waits| {
+            socket::send_parts(self.socket(), head, body, passed, waits)
+        })
+    }
+
+    fn attempt_send(
+        &self,
+        patience: Patience,
+        call: impl Fn(bool) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         loop {
-            match socket::send(self.as_fd(), head, body, passed, patience.is_endless()) {
+            match call(patience.is_endless()) {
                 Err(Errno::EAGAIN) => {
-                    patience.wait(|deadline| poll::is_writable(self.as_fd(), deadline))?;
+                    patience.wait(|deadline| poll::is_writable(self.socket(), deadline))?;
                 }
                 sent => return sent,
             }
@@ -125,7 +169,7 @@ impl End {
         rest: &mut Vec<u8>,
         patience: Patience,
     ) -> Result<Message, RecvError> {
-        if let Some(bytes) = self.kept().take() {
+        if let Some(bytes) = self.take_kept()? {
             let split = bytes.len().min(body.len());
             body[..split].copy_from_slice(&bytes[..split]);
             rest.clear();
@@ -135,9 +179,17 @@ impl End {
         rest.clear();
         rest.reserve(SMALL_BYTES_MAX);
         let mut kind = [0];
-        let packet = self
-            .attempt(patience, |waits| socket::receive(self.as_fd(), &mut kind, body, rest, waits))
-            .map_err(|errno| RecvError::new(errno, patience))?;
+        let packet = loop {
+            let waits = patience.is_endless();
+            match socket::receive(self.socket(), &mut kind, body, rest, waits) {
+                Err(Errno::EAGAIN) => patience
+                    .wait(|deadline| poll::is_readable(self.socket(), deadline))
+                    .map_err(|errno| RecvError::new(errno, patience))?,
+                // Told once, before what the dead one had sent.
+                Err(Errno::ECONNRESET) => {}
+                received => break received.map_err(|errno| RecvError::new(errno, patience))?,
+            }
+        };
         if packet.bytes == 0 {
             return Err(RecvError::EndOfStream);
         }
@@ -161,86 +213,62 @@ impl End {
         patience: Patience,
     ) -> Result<usize, RecvError> {
         let buffer_bytes = buffer.len();
-        loop {
-            // First look, then take: what does not fit stays where all who share this end can have it.
-            let next_bytes = self.next_bytes(patience)?;
-            if let Some(message_bytes) = next_bytes.filter(|&bytes| bytes > buffer_bytes) {
-                return Err(RecvError::TooSmall { message_bytes, buffer_bytes });
+        let error = |errno| RecvError::new(errno, patience);
+        let message_bytes = match self.receive(buffer, rest, patience)? {
+            Message::Small(Payload::Bytes, bytes) if bytes <= buffer_bytes => return Ok(bytes),
+            Message::Small(Payload::Bytes, bytes) => {
+                self.keep([&*buffer, &**rest].concat());
+                bytes
             }
-            // Another receiver may have been faster, and what is next be longer: that is kept here.
-            let message = match self.receive(buffer, rest, Patience::None) {
-                Err(RecvError::Empty) => continue,
-                message => message?,
-            };
-            let message_bytes = match message {
-                Message::Small(Payload::Bytes, bytes) if bytes <= buffer_bytes => return Ok(bytes),
-                Message::Small(Payload::Bytes, bytes) => {
-                    *self.kept() = Some([&*buffer, &**rest].concat());
-                    bytes
+            Message::Big(Payload::Bytes, mut parcel) => {
+                let bytes = parcel.bytes().map_err(error)?;
+                if let Some(place) = buffer.get_mut(..bytes) {
+                    return parcel.read_into(place).map(|()| bytes).map_err(error);
                 }
-                Message::Big(Payload::Bytes, mut parcel) => {
-                    let error = |errno| RecvError::new(errno, patience);
-                    let bytes = parcel.bytes().map_err(error)?;
-                    if let Some(place) = buffer.get_mut(..bytes) {
-                        return parcel.read_into(place).map(|()| bytes).map_err(error);
-                    }
-                    *self.kept() = Some(parcel.unpack().map_err(error)?);
-                    bytes
-                }
-                other => {
-                    let (expected, found) = (Payload::Bytes, other.payload());
-                    return Err(RecvError::OutOfTurn { expected, found });
-                }
-            };
-            return Err(RecvError::TooSmall { message_bytes, buffer_bytes });
-        }
+                self.keep(parcel.unpack().map_err(error)?);
+                bytes
+            }
+            other => {
+                let (expected, found) = (Payload::Bytes, other.payload());
+                return Err(RecvError::OutOfTurn { expected, found });
+            }
+        };
+        Err(RecvError::TooSmall { message_bytes, buffer_bytes })
     }
 
-    /// The length of the next message if it is bytes; `None` if it is something else.
-    fn next_bytes(&self, patience: Patience) -> Result<Option<usize>, RecvError> {
-        if let Some(bytes) = &*self.kept() {
-            return Ok(Some(bytes.len()));
+    /// Keeps a message for the next receive.
+    fn keep(&self, bytes: Vec<u8>) {
+        if self.ready.get().is_none() {
+            // Without a descriptor for it the message is still here, and only `AsFd` does not know.
+            let _ = pidfd::ended().map(|ready| self.ready.set(ready));
         }
-        let mut head = [0; HEAD_BYTES];
-        let packet_bytes = self
-            .attempt(patience, |waits| socket::peek(self.as_fd(), &mut head, waits))
-            .map_err(|errno| RecvError::new(errno, patience))?;
-        if packet_bytes == 0 {
-            return Err(RecvError::EndOfStream);
-        }
-        let [_, length @ ..] = head;
-        Ok(match decode_kind(head[0])? {
-            (Payload::Bytes, false) => Some(packet_bytes - 1),
-            (Payload::Bytes, true) => usize::try_from(u64::from_ne_bytes(length)).ok(),
-            _ => None,
-        })
+        *self.kept() = Some(bytes);
+        self.keeps.store(true, Ordering::Release);
     }
 
-    /// Repeats a receiving call until it has something, the end or an error.
-    fn attempt<R>(
-        &self,
-        patience: Patience,
-        mut call: impl FnMut(bool) -> Result<R, Errno>,
-    ) -> Result<R, Errno> {
-        loop {
-            match call(patience.is_endless()) {
-                Err(Errno::EAGAIN) => {
-                    patience.wait(|deadline| poll::is_readable(self.as_fd(), deadline))?;
-                }
-                // Told once, before what the dead one had sent.
-                Err(Errno::ECONNRESET) => {}
-                done => return done,
-            }
+    fn take_kept(&self) -> Result<Option<Vec<u8>>, RecvError> {
+        if !self.keeps.load(Ordering::Acquire) {
+            return Ok(None);
         }
+        let bytes = self.kept().take();
+        // A copy of this end that a fork made, and that was not moved, has a copy of what was kept.
+        if bytes.is_some() && !socket::is_socket(self.socket()) {
+            return Err(RecvError::NotMoved);
+        }
+        Ok(bytes)
     }
 
     /// Whether a receive would not wait.
     pub(super) fn is_ready(&self, deadline: Deadline) -> bool {
         // An error here is one that the next receive tells.
-        self.kept().is_some() || poll::is_readable(self.as_fd(), deadline).unwrap_or(true)
+        self.kept().is_some() || poll::is_readable(self.socket(), deadline).unwrap_or(true)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Vec<u8>>> {
+    fn keeps_one(&self) -> bool {
+        self.keeps.load(Ordering::Acquire) && self.kept().is_some()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -253,7 +281,11 @@ fn decode_kind(byte: u8) -> Result<(Payload, bool), RecvError> {
 }
 
 impl AsFd for End {
+    /// What can be polled: the socket, or something that is always readable while a message is kept.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listed.fd().as_fd()
+        match self.ready.get() {
+            Some(ready) if self.keeps_one() => ready.as_fd(),
+            _ => self.socket(),
+        }
     }
 }

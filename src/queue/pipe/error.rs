@@ -134,7 +134,7 @@ pub enum RecvError {
         /// What came.
         found: Payload,
     },
-    /// The message is longer than the buffer; from `recv_bytes_into`. It stays, for the next call.
+    /// The message is longer than the buffer; from `recv_bytes_into`. It stays with this handle, for the next receive.
     TooSmall {
         /// The message's length.
         message_bytes: usize,

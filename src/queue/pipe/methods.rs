@@ -162,10 +162,8 @@ macro_rules! receiving {
             /// Receives bytes to the beginning of `buffer`, without an allocation; returns how many.
             ///
             /// # Errors
-            /// As [`recv`](Self::recv), and [`RecvError::TooSmall`]: the message then stays for the next call. (If several
-            /// receive from this end with buffers of different sizes, one may have taken out what does not fit: it keeps that
-            /// for its own next call, and [`poll`](Self::poll) knows of it, but `AsFd` does not.) What `buffer` holds after an
-            /// error is not said.
+            /// As [`recv`](Self::recv), and [`RecvError::TooSmall`]: the message then stays with this handle, which is ready and
+            /// gives it to its next receive; a clone does not see it. What `buffer` holds after an error is not said.
             pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize, RecvError> {
                 values::recv_bytes_into(&self.end, buffer, Patience::ENDLESS)
             }

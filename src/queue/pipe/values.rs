@@ -16,6 +16,8 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// Messages up to here are put together on the stack: other memory is often out of the caches when a process has just been woken.
+const STACK_BYTES: usize = 255;
 /// A scratch buffer that has grown beyond this is not kept.
 const SCRATCH_BYTES_MAX: usize = 128 * 1024;
 
@@ -35,20 +37,39 @@ pub(super) fn send<T: Serialize>(
     message: T,
     patience: Patience,
 ) -> Result<(), SendError<T>> {
-    let sent = with_scratch(|scratch| {
-        *scratch = postcard::to_extend(&message, std::mem::take(scratch)).map_err(encoding::<T>)?;
-        put(end, Payload::Value, scratch, patience)
-    });
+    let sent = encode_and_send(end, &message, patience);
     sent.map_err(|obstacle| SendError { message, obstacle })
 }
 
-pub(super) fn send_bytes(end: &End, bytes: &[u8], patience: Patience) -> Result<(), SendError<()>> {
-    put(end, Payload::Bytes, bytes, patience)
-        .map_err(|obstacle| SendError { message: (), obstacle })
+fn encode_and_send<T: Serialize>(
+    end: &End,
+    message: &T,
+    patience: Patience,
+) -> Result<(), Obstacle> {
+    let error = |errno| Obstacle::new(errno, patience);
+    let mut packet = [0; 1 + STACK_BYTES];
+    match postcard::to_slice(message, &mut packet[1..]).map(|bytes| bytes.len()) {
+        Ok(bytes) => end.send(Payload::Value, &mut packet[..1 + bytes], patience).map_err(error),
+        Err(postcard::Error::SerializeBufferFull) => with_scratch(|scratch| {
+            scratch.push(0);
+            *scratch =
+                postcard::to_extend(message, std::mem::take(scratch)).map_err(encoding::<T>)?;
+            end.send(Payload::Value, scratch, patience).map_err(error)
+        }),
+        Err(why) => Err(encoding::<T>(why)),
+    }
 }
 
-fn put(end: &End, payload: Payload, bytes: &[u8], patience: Patience) -> Result<(), Obstacle> {
-    end.send(payload, bytes, patience).map_err(|errno| Obstacle::new(errno, patience))
+pub(super) fn send_bytes(end: &End, bytes: &[u8], patience: Patience) -> Result<(), SendError<()>> {
+    let mut packet = [0; 1 + STACK_BYTES];
+    let sent = match packet.get_mut(..1 + bytes.len()) {
+        Some(packet) => {
+            packet[1..].copy_from_slice(bytes);
+            end.send(Payload::Bytes, packet, patience)
+        }
+        None => end.send_from(Payload::Bytes, bytes, patience),
+    };
+    sent.map_err(|errno| SendError { message: (), obstacle: Obstacle::new(errno, patience) })
 }
 
 pub(super) fn send_fd(
@@ -56,15 +77,20 @@ pub(super) fn send_fd(
     fd: BorrowedFd<'_>,
     patience: Patience,
 ) -> Result<(), SendError<()>> {
-    end.send_fd(fd, patience).map_err(|errno| {
-        let obstacle = Obstacle::new(errno, patience);
-        SendError { message: (), obstacle }
-    })
+    end.send_fd(fd, patience)
+        .map_err(|errno| SendError { message: (), obstacle: Obstacle::new(errno, patience) })
 }
 
 pub(super) fn recv<T: DeserializeOwned>(end: &End, patience: Patience) -> Result<T, RecvError> {
-    with_scratch(|scratch| match end.receive(&mut [], scratch, patience)? {
-        Message::Small(Payload::Value, _) => decode(scratch),
+    let mut start = [0; STACK_BYTES];
+    with_scratch(|scratch| match end.receive(&mut start, scratch, patience)? {
+        Message::Small(Payload::Value, bytes) => match start.get(..bytes) {
+            Some(all) => decode(all),
+            None => {
+                scratch.splice(..0, start);
+                decode(scratch)
+            }
+        },
         Message::Big(Payload::Value, mut parcel) => {
             decode(&parcel.unpack().map_err(|errno| RecvError::new(errno, patience))?)
         }
