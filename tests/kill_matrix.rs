@@ -20,6 +20,9 @@ mod matrix {
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
     pub(crate) mod rwlock;
+    pub(crate) mod work;
+    pub(crate) mod work_books;
+    pub(crate) mod work_faults;
 }
 
 use std::sync::Once;
@@ -55,6 +58,13 @@ fn main() {
         case!(matrix::queue_faults::held_up).shown().deadline_s(600),
         case!(matrix::queue_faults::deaths_while_held_up).shown().deadline_s(1200),
         case!(matrix::queue_faults::double_faults).shown().deadline_s(1200),
+        case!(matrix::work::send).shown().deadline_s(600),
+        case!(matrix::work::recv).shown().deadline_s(600),
+        case!(matrix::work::holder).shown().deadline_s(600),
+        case!(matrix::work::close_and_letters).shown().deadline_s(600),
+        case!(matrix::work_faults::join).shown().deadline_s(600),
+        case!(matrix::work_faults::held_up).shown().deadline_s(600),
+        case!(matrix::work_faults::double_faults).shown().deadline_s(1200),
     ]);
 }
 

@@ -12,6 +12,8 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64};
 use crate::queue::work::blocks::Blocks;
+#[cfg(feature = "kill-matrix")]
+use crate::queue::work::slot;
 use crate::queue::work::slot::{Slot, get, set};
 use crate::queue::work::table::{End, Holder, Letter, Table, TableHead};
 use crate::sync::kernel::Kernel;
@@ -220,6 +222,21 @@ impl<'a> Work<'a> {
     pub(crate) fn retry_letters<K: Kernel>(&self, kernel: &K) -> u32 {
         self.count(kernel);
         self.at_once(kernel, || self.table.retry_letters())
+    }
+
+    /// How many items there are, as far as a glance tells: without the lock, from the slots' words alone.
+    #[cfg(feature = "kill-matrix")]
+    pub(crate) fn glance(&self) -> Counts {
+        let mut counts = Counts { ready: 0, leased: 0, dead: 0 };
+        for slot in self.table.slots {
+            match slot.standing().kind {
+                slot::Kind::Free => {}
+                slot::Kind::Ready => counts.ready += 1,
+                slot::Kind::Leased => counts.leased += 1,
+                slot::Kind::Dead => counts.dead += 1,
+            }
+        }
+        counts
     }
 
     fn unfinished(&self) -> u32 {

@@ -238,6 +238,13 @@ impl<T> JoinableQueue<T> {
         self.work.close();
     }
 
+    /// As [`WorkQueue::glance`].
+    #[cfg(feature = "kill-matrix")]
+    #[doc(hidden)]
+    pub fn glance(&self) -> [usize; 3] {
+        self.work.glance()
+    }
+
     /// Whether the queue has been closed.
     pub fn is_closed(&self) -> bool {
         self.work.is_closed()

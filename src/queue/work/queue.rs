@@ -283,6 +283,15 @@ impl<T> WorkQueue<T> {
         self.store.work().is_closed()
     }
 
+    /// How many items are ready, on delivery and dead letters, without the lock, and so without taking from the dead what they
+    /// held or waking anybody: for proofs that look and must not touch.
+    #[cfg(feature = "kill-matrix")]
+    #[doc(hidden)]
+    pub fn glance(&self) -> [usize; 3] {
+        let counts = self.store.work().glance();
+        [counts.ready, counts.leased, counts.dead].map(|count| count as usize)
+    }
+
     /// Waits until nothing is ready or on delivery; how many dead letters there are then.
     pub(super) fn join_patiently(&self, patience: Patience) -> std::result::Result<usize, GaveUp> {
         self.store.work().join(&Linux, patience).map(|count| count as usize)

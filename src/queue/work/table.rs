@@ -95,7 +95,7 @@ impl TableHead {
 }
 
 impl Holder {
-    pub(super) fn new() -> Holder {
+    pub(crate) fn new() -> Holder {
         Holder { id: AtomicU32::new(0), leases: List::new() }
     }
 }
