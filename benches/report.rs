@@ -4,7 +4,7 @@
 //! cargo bench --bench report                      all rows, minutes
 //! cargo bench --bench report -- --quick           about a minute
 //! cargo bench --bench report -- --tiny            seconds; figures mean nothing
-//! cargo bench --bench report -- --only lock       one group: lock, ring, wait, spawn, memory
+//! cargo bench --bench report -- --only lock       one group: lock, ring, wait, message, sync, spawn, memory
 //! cargo bench --bench report -- --json PATH       where the JSON goes
 //! cargo bench --bench report -- --record          keeps the JSON in benches/record/ too
 //! ```
@@ -81,24 +81,26 @@ fn parse() -> Result<Options, String> {
     }
     let is_known = |name: &String| GROUPS.iter().any(|group| group.name == name);
     match options.only.iter().find(|name| !is_known(name)) {
-        Some(name) => Err(format!("no group `{name}`: lock, ring, wait, spawn or memory")),
+        Some(name) => {
+            Err(format!("no group `{name}`: lock, ring, wait, message, sync, spawn or memory"))
+        }
         None => Ok(options),
     }
 }
 
 fn print_table(measured: &[(&str, Rows)]) {
-    let header = ["what", "ours", "peer", "ratio", "bar", "met?"].map(String::from);
+    let header = ["what", "ours", "peer", "ratio", "bar", "met?", "spread"].map(String::from);
     let mut lines = vec![header];
     for row in measured.iter().flat_map(|(_, rows)| rows) {
         lines.push(match row {
             Ok(row) => cells(row),
-            Err(reason) => [reason.as_str(), "-", "-", "-", "-", "FAILED"].map(String::from),
+            Err(reason) => [reason.as_str(), "-", "-", "-", "-", "FAILED", "-"].map(String::from),
         });
     }
     let width =
         |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let print = |line: &[String; 6]| {
+    let widths: [usize; 7] = std::array::from_fn(width);
+    let print = |line: &[String; 7]| {
         let padded = line.iter().zip(widths).map(|(cell, width)| format!(" {cell:<width$} "));
         println!("|{}|", padded.collect::<Vec<_>>().join("|"));
     };
@@ -111,7 +113,7 @@ fn print_table(measured: &[(&str, Rows)]) {
     println!("\n{met} of {} bars met", verdicts.len());
 }
 
-fn cells(row: &Row) -> [String; 6] {
+fn cells(row: &Row) -> [String; 7] {
     let show = |value: f64| row.unit.show(value);
     let peer = match row.peer {
         "" => "-".to_string(),
@@ -128,7 +130,10 @@ fn cells(row: &Row) -> [String; 6] {
         None => "-".to_string(),
     };
     let met = row.is_met().map_or("-", |is_met| if is_met { "yes" } else { "NO" });
-    [row.what.clone(), show(median(&row.ours)), peer, ratio, bar, met.to_string()]
+    let spreads = row.spreads().into_iter().flatten();
+    let spreads: Vec<String> = spreads.map(|share| format!("±{:.0} %", share * 100.0)).collect();
+    let spread = if spreads.is_empty() { "-".to_string() } else { spreads.join(", ") };
+    [row.what.clone(), show(median(&row.ours)), peer, ratio, bar, met.to_string(), spread]
 }
 
 fn to_json(measured: &[(&str, Rows)], size: Size, load_before: f64) -> Value {
@@ -142,6 +147,7 @@ fn to_json(measured: &[(&str, Rows)], size: Size, load_before: f64) -> Value {
             "peer": (!row.peer.is_empty()).then_some(row.peer),
             "theirs": (!row.theirs.is_empty()).then(|| median(&row.theirs)),
             "ratio": row.ratio_of_medians(),
+            "spreads": row.spreads(),
             "judged_by": if row.judged == Judged::Ratio { "ratio" } else { "ours" },
             "bar": row.bar.map(|bar| match bar {
                 Bar::AtMost(value) => json!({ "at_most": value }),

@@ -39,9 +39,13 @@
 //! | memory that all see | [`Shared`], [`Region`] | `02_word_count` |
 //! | a number that all add to | [`Counter`], std's atomics | `01_counter_race` |
 //! | a value that one at a time may change | [`Mutex`] | `01_counter_race`, `03_crash` |
+//! | to wait for what somebody does under a lock | [`Condvar`] | `06_locks` |
+//! | a flag that all can wait for | [`Event`] | `06_locks` |
 //! | a lock under guard types of your own | [`RawMutex`] | [`RawMutex`] |
 //! | messages of fixed size, in order, from many to many | [`RingQueue`] | `02_word_count` |
 //! | messages at the highest rate, from one to one | [`RingQueue::producer`], [`RingQueue::consumer`] | [`queue`] |
+//! | messages of any size, both ways, file descriptors, an end of stream | [`pipe()`], [`simplex`] | `05_pipe` |
+//! | to wait for several things at once | [`wait_any`] | [`wait_any`] |
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
 //!
@@ -185,11 +189,19 @@ pub use process::{
     ScopedChild, Signal, at_fork_child, available_workers, children, current, scope, spawn,
 };
 #[cfg(not(any(loom, shuttle)))]
-pub use queue::RingQueue;
+pub use queue::{
+    JoinableQueue, Queue, RingQueue, WorkQueue,
+    pipe::{Connection, Receiver, Sender, pipe, simplex},
+    try_wait_any, wait_any, wait_any_deadline, wait_any_timeout,
+};
 #[cfg(not(any(loom, shuttle)))]
 pub use shm::{Region, Shared, ShmSafe};
 #[cfg(not(any(loom, shuttle)))]
-pub use sync::{Counter, LockError, Mutex, MutexGuard, Owner, OwnerDied, RawMutex};
+pub use sync::{
+    Barrier, Condvar, Counter, Event, LockError, Mutex, MutexGuard, OnceLock, Owner, OwnerDied,
+    Permit, RawMutex, ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard,
+    RwLockWriteGuard, Semaphore, WaitTimeoutResult,
+};
 
 /// The README's example is a test.
 #[cfg(doctest)]

@@ -110,6 +110,26 @@ pub(crate) mod mortal {
                     step();
                     self.0.compare_exchange(current, new, success, failure)
                 }
+
+                pub(crate) fn fetch_add(&self, value: $int, order: Ordering) -> $int {
+                    step();
+                    self.0.fetch_add(value, order)
+                }
+
+                pub(crate) fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
+                    step();
+                    self.0.fetch_sub(value, order)
+                }
+
+                pub(crate) fn fetch_or(&self, value: $int, order: Ordering) -> $int {
+                    step();
+                    self.0.fetch_or(value, order)
+                }
+
+                pub(crate) fn fetch_and(&self, value: $int, order: Ordering) -> $int {
+                    step();
+                    self.0.fetch_and(value, order)
+                }
             }
         };
     }

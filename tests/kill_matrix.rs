@@ -16,8 +16,13 @@ mod matrix {
     pub(crate) mod actors;
     pub(crate) mod harness;
     pub(crate) mod lock;
+    pub(crate) mod once;
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
+    pub(crate) mod rwlock;
+    pub(crate) mod work;
+    pub(crate) mod work_books;
+    pub(crate) mod work_faults;
 }
 
 use std::sync::Once;
@@ -38,6 +43,13 @@ fn main() {
         case!(matrix::lock::contended).shown().deadline_s(600),
         case!(matrix::lock::held_up).shown().deadline_s(600),
         case!(matrix::lock::double_faults).shown().deadline_s(1200),
+        case!(matrix::rwlock::alone).shown().deadline_s(600),
+        case!(matrix::rwlock::waiting).shown().deadline_s(600),
+        case!(matrix::rwlock::leaving).shown().deadline_s(600),
+        case!(matrix::rwlock::held_up).shown().deadline_s(600),
+        case!(matrix::rwlock::double_faults).shown().deadline_s(1200),
+        case!(matrix::once::value).shown().deadline_s(600),
+        case!(matrix::once::reentrant).shown().deadline_s(600),
         case!(matrix::queue::send).shown().deadline_s(600),
         case!(matrix::queue::recv).shown().deadline_s(600),
         case!(matrix::queue::bursts).shown().deadline_s(600),
@@ -46,6 +58,13 @@ fn main() {
         case!(matrix::queue_faults::held_up).shown().deadline_s(600),
         case!(matrix::queue_faults::deaths_while_held_up).shown().deadline_s(1200),
         case!(matrix::queue_faults::double_faults).shown().deadline_s(1200),
+        case!(matrix::work::send).shown().deadline_s(600),
+        case!(matrix::work::recv).shown().deadline_s(600),
+        case!(matrix::work::holder).shown().deadline_s(600),
+        case!(matrix::work::close_and_letters).shown().deadline_s(600),
+        case!(matrix::work_faults::join).shown().deadline_s(600),
+        case!(matrix::work_faults::held_up).shown().deadline_s(600),
+        case!(matrix::work_faults::double_faults).shown().deadline_s(1200),
     ]);
 }
 

@@ -1,9 +1,12 @@
-//! What the smallest lock and a queue take: the growth of this process's shared mappings.
+//! What locks and queues take: the growth of this process's shared mappings.
 
 use super::{Bar, Row, Rows, Unit};
 use crate::support::arena::arena;
 use crate::support::kernel::shared_bytes;
 use crate::support::ours;
+use crate::support::ours::sync::{
+    Barrier, Condvar, Event, OnceLock, ReentrantMutex, RwLock, Semaphore, ShmSafe, shared,
+};
 use crate::support::rings::Message;
 use crate::support::size::Size;
 
@@ -12,10 +15,30 @@ const PAGE_BYTES: usize = 4096;
 pub(crate) fn rows(_size: Size) -> Rows {
     vec![
         grown("memory of a Shared<Mutex<u64>>", PAGE_BYTES, ours::SharedMutex::new),
+        in_a_page("RwLock<u64>", || RwLock::new(0_u64)),
+        in_a_page("ReentrantMutex<u64>", || ReentrantMutex::new(0_u64)),
+        in_a_page("OnceLock<u64>", OnceLock::<u64>::new),
+        in_a_page("Condvar", Condvar::new),
+        in_a_page("Event", Event::new),
+        in_a_page("Semaphore", || Semaphore::new(1)),
+        in_a_page("Barrier", || Barrier::new(2)),
         queue::<[u64; 1]>(1024),
         queue::<[u64; 8]>(1024),
         queue::<[u64; 8]>(16),
+        byte_queue(64 << 10),
     ]
+}
+
+/// A primitive by itself, and how much of its page it fills.
+fn in_a_page<T: ShmSafe>(name: &str, make: impl Fn() -> T) -> Result<Row, String> {
+    let what = format!("memory of a Shared<{name}>, {} B of it used", size_of::<T>());
+    grown(&what, PAGE_BYTES, || shared(make()))
+}
+
+fn byte_queue(capacity: usize) -> Result<Row, String> {
+    let what = format!("memory of a Queue of {capacity} B");
+    let bar_bytes = (capacity + 1024).next_multiple_of(PAGE_BYTES);
+    grown(&what, bar_bytes, || ours::queue::typed(capacity))
 }
 
 fn queue<T: Message>(slots: usize) -> Result<Row, String> {

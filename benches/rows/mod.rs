@@ -2,12 +2,14 @@
 
 pub(crate) mod lock;
 pub(crate) mod memory;
+pub(crate) mod message;
 pub(crate) mod ring;
 pub(crate) mod spawn;
+pub(crate) mod sync;
 pub(crate) mod wait;
 
 use crate::support::size::Size;
-use crate::support::stats::{Series, median};
+use crate::support::stats::{Series, median, spread};
 
 /// What a row must reach.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,7 @@ pub(crate) enum Judged {
 pub(crate) enum Unit {
     Nanoseconds,
     PerSecond,
+    BytesPerSecond,
     Share,
     Bytes,
 }
@@ -50,6 +53,7 @@ impl Unit {
         match self {
             Unit::Nanoseconds => "ns",
             Unit::PerSecond => "per second",
+            Unit::BytesPerSecond => "bytes per second",
             Unit::Share => "min/max share",
             Unit::Bytes => "bytes",
         }
@@ -62,6 +66,7 @@ impl Unit {
             Unit::Nanoseconds if value >= 1e3 => format!("{:.2} µs", value / 1e3),
             Unit::Nanoseconds => format!("{value:.1} ns"),
             Unit::PerSecond => format!("{:.2} M/s", value / 1e6),
+            Unit::BytesPerSecond => format!("{:.2} GB/s", value / 1e9),
             Unit::Share => format!("{value:.2}"),
             Unit::Bytes => format!("{value} B"),
         }
@@ -118,6 +123,11 @@ impl Row {
         (!self.theirs.is_empty()).then(|| median(&self.ours) / median(&self.theirs))
     }
 
+    /// How far the rounds lie apart, of ours and of the peer's: half of the range of the middle half, over the median.
+    pub(crate) fn spreads(&self) -> [Option<f64>; 2] {
+        [&self.ours, &self.theirs].map(|samples| (samples.len() > 2).then(|| spread(samples)))
+    }
+
     /// Whether the bar is reached; `None` without a bar.
     pub(crate) fn is_met(&self) -> Option<bool> {
         let value = match self.judged {
@@ -138,10 +148,12 @@ pub(crate) struct Group {
 }
 
 /// All groups, in the order of the report.
-pub(crate) const GROUPS: [Group; 5] = [
+pub(crate) const GROUPS: [Group; 7] = [
     Group { name: "lock", measure: lock::rows },
     Group { name: "ring", measure: ring::rows },
     Group { name: "wait", measure: wait::rows },
+    Group { name: "message", measure: message::rows },
+    Group { name: "sync", measure: sync::rows },
     Group { name: "spawn", measure: spawn::rows },
     Group { name: "memory", measure: memory::rows },
 ];

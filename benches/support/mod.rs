@@ -4,11 +4,15 @@
 //! *round* of one side; who calls it decides how often and in which order.
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+pub(crate) mod alone;
 pub(crate) mod arena;
+pub(crate) mod carriers;
+pub(crate) mod conditions;
 pub(crate) mod crowd;
 pub(crate) mod kernel;
 pub(crate) mod locks;
 pub(crate) mod machine;
+pub(crate) mod messages;
 pub(crate) mod ours;
 pub(crate) mod page;
 pub(crate) mod recovery;
@@ -17,6 +21,7 @@ pub(crate) mod size;
 pub(crate) mod spawns;
 pub(crate) mod stats;
 pub(crate) mod trips;
+pub(crate) mod turns;
 
 /// What one measurement yields: its figures, or why there are none (a hang, a panic, a refusal).
 pub(crate) type Figures = Result<Vec<f64>, String>;

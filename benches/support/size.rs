@@ -67,6 +67,11 @@ impl Size {
         self.pick(500, 20_000, 50_000)
     }
 
+    /// Turns of two parties that may have to sleep for each of them.
+    pub(crate) fn turns(self) -> u64 {
+        self.pick(300, 5_000, 10_000)
+    }
+
     /// Spawns per round.
     pub(crate) fn spawns(self) -> u64 {
         self.pick(5, 20, 40)

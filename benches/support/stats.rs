@@ -22,6 +22,11 @@ pub(crate) fn percentile(samples: &[f64], percent: f64) -> f64 {
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
+/// Half of what lies between the quartiles, over the median: half of the samples lie within so much of the middle.
+pub(crate) fn spread(samples: &[f64]) -> f64 {
+    (percentile(samples, 75.0) - percentile(samples, 25.0)) / 2.0 / median(samples)
+}
+
 /// The smallest share over the largest: 1 is perfectly fair, 0 means that somebody got nothing.
 pub(crate) fn min_max_share(counts: &[u64]) -> f64 {
     let min = counts.iter().copied().min().unwrap_or(0);

@@ -55,6 +55,16 @@ pub(crate) enum Place {
     OneCpu,
 }
 
+impl Place {
+    /// As rows say it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Place::TwoCpus => "on two CPUs",
+            Place::OneCpu => "on one CPU",
+        }
+    }
+}
+
 const WARM_UP: u64 = 200;
 
 /// The capacity of the queues; a round trip has one message in flight.
@@ -153,12 +163,24 @@ pub(crate) fn round_trips(which: Which, place: Place, trips: u64) -> Figures {
     })
 }
 
-fn run(
+/// Times `trips` calls of `ask`, each of which one of `answer` meets; yields p50, p99 and the mean in nanoseconds.
+pub(crate) fn run(
     kind: Kind,
     place: Place,
     trips: u64,
     ask: impl Fn(u64) + Sync,
     answer: impl Fn(u64) + Sync,
+) -> Figures {
+    run_ends(kind, place, trips, || &ask, || &answer)
+}
+
+/// The same with what each party makes for itself.
+pub(crate) fn run_ends<A: FnMut(u64), B: FnMut(u64)>(
+    kind: Kind,
+    place: Place,
+    trips: u64,
+    asker: impl Fn() -> A + Sync,
+    answerer: impl Fn() -> B + Sync,
 ) -> Figures {
     let cpus = kernel::cpus();
     if place == Place::TwoCpus && cpus.len() < 2 {
@@ -168,10 +190,11 @@ fn run(
         let is_asker = party.index == 0;
         kernel::pin(if place == Place::OneCpu || is_asker { cpus[0] } else { cpus[1] });
         if !is_asker {
-            (0..WARM_UP + trips).for_each(&answer);
+            (0..WARM_UP + trips).for_each(answerer());
             return [0; 4];
         }
-        (0..WARM_UP).for_each(&ask);
+        let mut ask = asker();
+        (0..WARM_UP).for_each(&mut ask);
         let clock_ns = clock_cost_ns();
         let mut samples = Vec::with_capacity(trips as usize);
         for trip in WARM_UP..WARM_UP + trips {

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "forks")]
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::process::bequest::Bequest;
 use crate::process::child::Child;
 use crate::process::family::{self, Family};
 use crate::process::lifeline;
@@ -22,7 +23,8 @@ use std::sync::{Arc, MutexGuard};
 /// The child is a copy of this process: `body` may capture anything, by reference too, and sees the values as they are now.
 /// What it changes, it changes in its copy, except in shared memory. It need not be `Send` or `'static`. A captured *value*
 /// exists twice from now on: the parent's copy is dropped when this call returns, the child's when `body` ends. So do not move
-/// in what must be released once in the world, a guard of a temporary folder for instance: lend it.
+/// in what must be released once in the world, a guard of a temporary folder for instance: lend it. The end of a
+/// [pipe](crate::pipe()) that is moved in is the child's alone.
 ///
 /// The result travels as [`postcard`](https://docs.rs/postcard) encodes it, in shared memory and of any size; nobody waits for
 /// a reader. `body`'s panic is caught and arrives in `join`. A `body` that never returns has to say of which type its result
@@ -120,14 +122,17 @@ impl Builder {
         F: FnOnce() -> R,
         R: Serialize + DeserializeOwned,
     {
-        match self.fork()? {
-            Born::Here(record) => Ok(Child::new(record)),
-            Born::There(seat, family) => seat.run(family, body),
+        match self.fork(std::mem::needs_drop::<F>())? {
+            Born::Here(record, bequest) => {
+                bequest.tell(body);
+                Ok(Child::new(record))
+            }
+            Born::There(seat, family, bequest) => seat.run(family, bequest, body),
         }
     }
 
-    /// Forks, and returns in both processes. Not generic, so that it is compiled once.
-    fn fork(self) -> Result<Born> {
+    /// Forks, and returns in both processes. Not generic, so that it is compiled once. `owns`: the closure has something to drop.
+    fn fork(self, owns: bool) -> Result<Born> {
         if !self.allow_threads {
             check_one_thread(self.name.as_deref())?;
         }
@@ -139,6 +144,9 @@ impl Builder {
         let name = self.name.unwrap_or_else(|| family.next_name());
         let error = |operation, errno| Error::os(operation, name.clone(), errno);
         let cell = family.board()?.take().map_err(|errno| error("make room for", errno))?;
+        let (bequest, ends) = Bequest::prepare(owns)?;
+        // A child that has no ends does not touch the page of this lock; with other threads about it has to.
+        let ends = (!bequest.has_no_ends() || self.allow_threads).then_some(ends);
         let leash = lifeline::prepare(parent.pid(), self.outlive_parent)?;
 
         // With other threads about, no one of them may hold these locks at the moment of the fork.
@@ -151,14 +159,14 @@ impl Builder {
         let side = unsafe { fork::fork() };
         if side == Ok(Side::Child) {
             // The locks are released here, guard and hook stay.
-            drop(streams);
+            drop((streams, ends));
             std::mem::forget((guard, watch));
             let process = ProcessInfo::new(signal::pid(), name);
-            return Ok(Born::There(Seat { process, parent, cell, leash }, family));
+            return Ok(Born::There(Seat { process, parent, cell, leash }, family, bequest));
         }
         watch.end();
         drop(guard);
-        drop(streams);
+        drop((streams, ends));
         leash.forked(matches!(side, Ok(Side::Parent(_))));
         let pid = match side {
             Ok(Side::Parent(pid)) => pid,
@@ -179,16 +187,16 @@ impl Builder {
         let record = Record::new(parent.pid(), ProcessInfo::new(pid, name), pidfd, cell, leash);
         let record = Arc::new(record);
         family.add(Arc::clone(&record));
-        Ok(Born::Here(record))
+        Ok(Born::Here(record, bequest))
     }
 }
 
 /// The two returns of a fork.
 enum Born {
-    /// In the parent: the child's record.
-    Here(Arc<Record>),
-    /// In the child: its seat, and the family's lock, which the parent held across the fork.
-    There(Seat, MutexGuard<'static, Family>),
+    /// In the parent: the child's record, and what to tell it.
+    Here(Arc<Record>, Bequest),
+    /// In the child: its seat, and the family's lock, which the parent held across the fork; what it will be told.
+    There(Seat, MutexGuard<'static, Family>, Bequest),
 }
 
 fn check_one_thread(name: Option<&str>) -> Result<()> {

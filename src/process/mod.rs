@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+mod bequest;
 mod board;
 mod builder;
 mod child;

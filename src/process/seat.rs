@@ -5,8 +5,10 @@
 //! 1. **Leash.** Whatever comes next can take long or hang; from here on a dead parent takes the child with it.
 //! 2. **Seat** noted in the family, whose lock is released: everything below may spawn, or ask `current()`.
 //! 3. **Roster name.** Hooks may take locks, and a dead owner should have its name.
-//! 4. **The program's hooks**, then **the closure**, under one `catch_unwind`.
-//! 5. **Encode** the result under it too (serde code is the user's), then **flush**, then **say** it in the cell, then
+//! 4. **Ends of pipes** that are not this child's are let go: from here on user code runs, which may open descriptors, or wait for
+//!    an end of stream.
+//! 5. **The program's hooks**, then **the closure**, under one `catch_unwind`.
+//! 6. **Encode** the result under it too (serde code is the user's), then **flush**, then **say** it in the cell, then
 //!    **`_exit`**: a result that is said has also been printed for.
 //!
 //! Two things are in place already, put there by the parent before the fork and taken away there after it: the **exit guard**
@@ -23,6 +25,7 @@
 
 #![expect(unsafe_code, reason = "borrows the child's last frames for its whole life")]
 
+use crate::process::bequest::Bequest;
 use crate::process::family::{self, Family};
 use crate::process::hooks;
 use crate::process::lifeline::Leash;
@@ -61,13 +64,13 @@ impl Drop for NoWayBack {
 
 impl Seat {
     /// Lives the child's life. `family` is the lock that the parent held across the fork.
-    pub(super) fn run<F, R>(&self, family: MutexGuard<'_, Family>, body: F) -> !
+    pub(super) fn run<F, R>(&self, family: MutexGuard<'_, Family>, bequest: Bequest, body: F) -> !
     where
         F: FnOnce() -> R,
         R: Serialize,
     {
         let no_way_back = NoWayBack;
-        self.take(family);
+        self.take(family, bequest);
         let told = catch_unwind(AssertUnwindSafe(|| {
             hooks::run_all();
             let value = body();
@@ -94,17 +97,23 @@ impl Seat {
         fork::exit_now(code)
     }
 
-    /// Steps 1 to 3 of the set-up.
-    fn take(&self, mut family: MutexGuard<'_, Family>) {
+    /// Steps 1 to 4 of the set-up.
+    fn take(&self, mut family: MutexGuard<'_, Family>, bequest: Bequest) {
         let leashed = self.leash.put_on(self.process.pid());
         // SAFETY: `run` never returns or unwinds, so this frame and those that it borrows from live as long as the process.
         family.sit(unsafe { &*std::ptr::from_ref(self) });
         drop(family);
-        if let Err(errno) = leashed {
+        self.insist(leashed);
+        roster::set_name(self.process.name());
+        self.insist(bequest.accept());
+    }
+
+    /// Ends the child if a part of its set-up failed.
+    fn insist(&self, done: Result<(), Errno>) {
+        if let Err(errno) = done {
             self.cell.say(Stage::Unwritable, errno as i32);
             fork::exit_now(FAILED);
         }
-        roster::set_name(self.process.name());
     }
 
     /// Writes the result's payload, and returns what is to be said of it.

@@ -142,3 +142,128 @@ error! {
     /// The queue is closed and all its messages have been received.
     Closed: "receive on an empty and closed queue"
 }
+
+/// Why a [`Queue`](crate::Queue) did not take a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum NotSent {
+    /// The queue is closed.
+    Closed,
+    /// `try_send`: there is no room for it now.
+    Full,
+    /// There was no room for it until the deadline.
+    Timeout,
+    /// It is larger than the queue can ever hold.
+    TooLarge {
+        /// Its size as it would travel.
+        message_bytes: usize,
+        /// The largest message that this queue can hold.
+        max_bytes: usize,
+    },
+    /// Its `Serialize` failed.
+    Encode {
+        /// The message's type.
+        type_name: &'static str,
+        /// What serde or postcard said.
+        detail: String,
+    },
+}
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotSent::Closed => f.write_str("send on a closed queue"),
+            NotSent::Full => f.write_str("send on a full queue"),
+            NotSent::Timeout => f.write_str("timed out sending on a full queue"),
+            NotSent::TooLarge { message_bytes, max_bytes } => {
+                write!(
+                    f,
+                    "send a message of {message_bytes} bytes: the queue holds messages of at most {max_bytes} bytes"
+                )
+            }
+            NotSent::Encode { type_name, detail } => write!(f, "encode a {type_name}: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for NotSent {}
+
+/// A message that a [`Queue`](crate::Queue) did not take, and why.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Unsent<T> {
+    pub(crate) message: T,
+    pub(crate) reason: NotSent,
+}
+
+impl<T> Unsent<T> {
+    /// Why it was not sent.
+    pub fn reason(&self) -> &NotSent {
+        &self.reason
+    }
+
+    /// The message that was not sent.
+    pub fn into_inner(self) -> T {
+        self.message
+    }
+}
+
+impl<T> fmt::Debug for Unsent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsent").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Unsent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl<T> std::error::Error for Unsent<T> {}
+
+/// Why nothing was received from a [`Queue`](crate::Queue).
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum NotReceived {
+    /// The queue is closed and all its messages have been received.
+    Closed,
+    /// `try_recv`: there is no message now.
+    Empty,
+    /// There was no message until the deadline.
+    Timeout,
+    /// The message does not fit into the buffer; it is still in the queue.
+    TooLarge {
+        /// Its size.
+        message_bytes: usize,
+        /// The buffer's size.
+        buffer_bytes: usize,
+    },
+    /// The message is not a value of the queue's type. It has been consumed; those behind it are not affected.
+    Decode {
+        /// The type that was expected.
+        type_name: &'static str,
+        /// What serde or postcard said.
+        detail: String,
+    },
+}
+
+impl fmt::Display for NotReceived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotReceived::Closed => f.write_str("receive on an empty and closed queue"),
+            NotReceived::Empty => f.write_str("receive on an empty queue"),
+            NotReceived::Timeout => f.write_str("timed out receiving on an empty queue"),
+            NotReceived::TooLarge { message_bytes, buffer_bytes } => {
+                write!(
+                    f,
+                    "receive a message of {message_bytes} bytes into a buffer of {buffer_bytes} bytes"
+                )
+            }
+            NotReceived::Decode { type_name, detail } => {
+                write!(f, "decode a {type_name}: {detail}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for NotReceived {}

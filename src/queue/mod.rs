@@ -1,6 +1,8 @@
 #![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
+pub(crate) mod byte_ring;
 pub(crate) mod ring_core;
+pub(crate) mod work;
 
 #[cfg(not(any(loom, shuttle)))]
 mod ends;
@@ -9,9 +11,17 @@ mod error;
 #[cfg(not(any(loom, shuttle)))]
 mod iter;
 #[cfg(not(any(loom, shuttle)))]
+mod message;
+#[cfg(not(any(loom, shuttle)))]
+mod pacer;
+#[cfg(not(any(loom, shuttle)))]
+pub mod pipe;
+#[cfg(not(any(loom, shuttle)))]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]
 mod ring;
+#[cfg(not(any(loom, shuttle)))]
+mod wait_any;
 
 #[cfg(all(test, any(loom, shuttle)))]
 mod model;
@@ -20,10 +30,16 @@ mod model;
 pub use self::{
     ends::{Consumer, Producer},
     error::{
-        RecvError, RecvTimeoutError, SendError, SendManyError, SendTimeoutError, TryRecvError,
-        TrySendError,
+        NotReceived, NotSent, RecvError, RecvTimeoutError, SendError, SendManyError,
+        SendTimeoutError, TryRecvError, TrySendError, Unsent,
     },
     iter::{Iter, TryIter},
+    message::{Messages, MessagesNow, Queue, View},
     plain::Plain,
     ring::RingQueue,
+    wait_any::{try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
+    work::{
+        DeadLetter, DeadLettersError, DecodeError, Delivery, JoinableQueue, QueueJoinError,
+        Refusal, TaskDoneError, WorkLimits, WorkQueue, WorkRecvError, WorkSendError,
+    },
 };

@@ -13,7 +13,9 @@ pub(crate) struct Sleep<'a> {
     pub(crate) event: (&'a AtomicU32, u32),
     /// A lock word and the value seen, whose owner's life word is watched too.
     pub(crate) owner: Option<(&'a AtomicU32, u32)>,
-    /// A number whose change ends the wait (a queue's position; its low half is compared), and a flag that must be 0 still.
+    /// A number whose change ends the wait (a queue's position, a monitor's version; its low half is compared), and a flag that
+    /// must be 0 still. The flag is compared first: a monitor's says that nobody is inside, so whoever commits after that dies
+    /// with this sleeper on the alarm, and whoever has died before it has an heir, which moved the version before it left.
     pub(crate) world: Option<(&'a AtomicU64, u64, &'a AtomicU32)>,
     /// Roster ids of others whose death ends the sleep too: those who hold what is waited for. At most [`LIVES_MAX`].
     pub(crate) lives: &'a [u32],
@@ -29,8 +31,10 @@ pub(crate) const LIVES_MAX: usize = 120;
 /// How a sleep ended. All but `TimedOut` mean: look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slept {
-    /// A wake-up on the event count, the owner's death, a changed word, or nothing at all.
+    /// Another wake-up, a changed word, or nothing at all.
     Look,
+    /// A wake-up on the bell, and by nothing else.
+    Rung,
     /// Somebody died in the middle of an operation: the alarm woke us, or the owner's life word has changed.
     Alarmed,
     /// The caller's deadline (not a backstop) has passed.
@@ -58,18 +62,27 @@ pub(crate) trait Kernel {
     fn heavy_fence(&self) -> bool;
     /// Sleeps until woken, or until one of the words has another value. A sleeper that finds the owner's life word changed wakes
     /// all others on that word, for the kernel wakes one of them only, and they may wait for other locks.
-    fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept;
+    fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept {
+        self.sleep_if(sleep, &[], deadline)
+    }
+    /// The same, if in addition some words (two at most) have the given values when sleep begins.
+    fn sleep_if(&self, sleep: Sleep<'_>, also: &[(&AtomicU32, u32)], deadline: Deadline) -> Slept;
     /// Wakes at most `count` sleepers on the word; returns how many.
     fn wake(&self, word: &AtomicU32, count: u32) -> u32;
+    /// After [`Slept::Alarmed`]: wakes all who sleep with this alarm, if `sleep` has not done so itself.
+    fn echo(&self, _alarm: &AtomicU32) {}
     /// Whether the thread with this roster id has ended.
     fn is_dead(&self, id: u32) -> bool;
     /// If this thread names the alarm of a lock that it holds, sees to it that the lock can do without. Alarms may be shared, so
     /// the next lock that this thread waits for might take that name for its own.
     fn settle(&self) {}
-    /// Lets this thread's death wake one sleeper on `alarm` from now on; false if it did already.
-    fn name_alarm(&self, alarm: &AtomicU32) -> bool;
+    /// Lets this thread's death wake one sleeper on `alarm` from now on; false if it did already. The alarm is known by its
+    /// address, and there need not be anything at it.
+    fn name_alarm(&self, alarm: *const AtomicU32) -> bool;
+    /// The opposite of [`keep_alarm`](Self::keep_alarm): the alarm stays named, for what this thread does next.
+    fn unkeep_alarm(&self);
     /// Takes back [`name_alarm`](Self::name_alarm), unless the thread names another alarm by now.
-    fn unname_alarm(&self, alarm: &AtomicU32);
+    fn unname_alarm(&self, alarm: *const AtomicU32);
     /// Notes that the named alarm must stay in force while a lock is held, also across other operations.
     fn keep_alarm(&self);
     /// Names `alarm` for the length of one operation on a structure that is not a lock; no other is named meanwhile.

@@ -3,7 +3,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{Ordering, fence, light_fence};
 use crate::shm::roster;
-use crate::sync::kernel::{ALL, Kernel, Pace, Sleep, Slept};
+use crate::sync::kernel::{ALL, Kernel, LIVES_MAX, Pace, Sleep, Slept};
 use crate::sys::futex::{self, WATCH_COUNT_MAX, Wakeup, Watch};
 use crate::sys::{membarrier, spin};
 use std::cell::Cell;
@@ -19,8 +19,13 @@ const BACKSTOP: Duration = Duration::from_secs(1);
 /// How long to sleep at once where the kernel refuses what a full sleep needs.
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// Where the word on which deaths ring stands in a sleeper's list.
+/// Where the event count's bell stands in a sleeper's list.
+const BELL: usize = 0;
+/// Where the word on which deaths ring stands there.
 const NAMED: usize = 2;
+/// How long the list is without the lives of others.
+const FEW: usize = 8;
+const _: () = assert!(FEW + LIVES_MAX <= WATCH_COUNT_MAX);
 
 /// How one who waits for a lock stays awake before it sleeps: pauses that double up to a longest, then yields of the CPU.
 const LOCK_PAUSES: u32 = 8;
@@ -124,7 +129,7 @@ impl Kernel for Linux {
         true
     }
 
-    fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept {
+    fn sleep_if(&self, sleep: Sleep<'_>, also: &[(&AtomicU32, u32)], deadline: Deadline) -> Slept {
         let zero = |word| Watch { word, expected: 0 };
         let bell = zero(sleep.bell);
         if sleep.unarmed || WAITV_REFUSED.load(Ordering::Relaxed) {
@@ -140,7 +145,8 @@ impl Kernel for Linux {
             (Some((word, expected)), Some(Some(life)), _) => (life, Watch { word, expected }),
             (None, _, Some((position, seen, flag))) => {
                 let expected = seen as u32;
-                (Watch { word: futex::low_half(position), expected }, zero(flag))
+                // The flag first: see `Sleep::world`.
+                (zero(flag), Watch { word: futex::low_half(position), expected })
             }
             // Nothing is compared but the event.
             _ => (event, event),
@@ -150,13 +156,17 @@ impl Kernel for Linux {
             false => deadline.or_after(BACKSTOP),
         };
         // Of several wake-ups the kernel reports the last. One by `named` obliges; only one by a life word can hide it.
-        let few = [bell, echo, named, first, second, event];
+        let mut few = [bell, echo, named, first, second, event, event, event];
+        for (watch, &(word, expected)) in few[FEW - 2..].iter_mut().zip(also) {
+            *watch = Watch { word, expected };
+        }
+        let few = &few[..FEW - 2 + also.len()];
         let mut many;
         let watches = match sleep.lives {
-            [] => &few[..],
+            [] => few,
             lives => {
                 many = [bell; WATCH_COUNT_MAX];
-                match gather(&mut many, &few, lives) {
+                match gather(&mut many, few, lives) {
                     Some(count) => &many[..count],
                     None => return Slept::Look, // one is dead already
                 }
@@ -184,7 +194,10 @@ impl Kernel for Linux {
             futex::wake(&alarm.echo, ALL);
             return Slept::Alarmed;
         }
-        why(wakeup, deadline)
+        match wakeup {
+            Wakeup::Woken(BELL) => Slept::Rung,
+            _ => why(wakeup, deadline),
+        }
     }
 
     fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
@@ -196,7 +209,7 @@ impl Kernel for Linux {
     }
 
     #[inline(always)]
-    fn name_alarm(&self, alarm: &AtomicU32) -> bool {
+    fn name_alarm(&self, alarm: *const AtomicU32) -> bool {
         let head = roster::my_head();
         let alarm = &roster::alarm(alarm).named;
         if head.is_pending(alarm) {
@@ -212,7 +225,7 @@ impl Kernel for Linux {
     }
 
     #[inline(always)]
-    fn unname_alarm(&self, alarm: &AtomicU32) {
+    fn unname_alarm(&self, alarm: *const AtomicU32) {
         let head = roster::my_head();
         if head.is_pending(&roster::alarm(alarm).named) {
             head.clear_pending();
@@ -234,6 +247,10 @@ impl Kernel for Linux {
 
     fn keep_alarm(&self) {
         roster::set_owes(true);
+    }
+
+    fn unkeep_alarm(&self) {
+        roster::set_owes(false);
     }
 
     #[inline(always)]
@@ -295,7 +312,7 @@ fn release_owed() {
 }
 
 /// All that a sleeper with `lives` watches, the lives behind the alarm; `None` if one of them has ended.
-fn gather<'a>(many: &mut [Watch<'a>], few: &[Watch<'a>; 6], lives: &[u32]) -> Option<usize> {
+fn gather<'a>(many: &mut [Watch<'a>], few: &[Watch<'a>], lives: &[u32]) -> Option<usize> {
     let (wakeups, compared) = few.split_at(NAMED + 1);
     let mut count = 0;
     let mut push = |watch| {

@@ -12,8 +12,11 @@
 //! | an id, the roster says alive | held |
 //! | an id, the roster says dead | held by a dead thread: free for whoever finds it, with the news |
 //!
-//! Another word, `slow`, is 1 while the owner is one that had armed the event count: its pending pointer names the alarm until
-//! it unlocks. It is written by the owner alone; a dead owner may leave a 1, which costs the next one a look.
+//! Another word, `slow`, has its lowest bit set while the owner's pending pointer names the alarm until it unlocks: the owner had
+//! armed the event count, or the lock is watched. The bit is changed by the owner alone; a dead owner may leave it set, which
+//! costs the next one a look. The bits above it count the *watchers*: threads in `wait` of a condition variable of this lock. A
+//! killed one stays counted. While there are any, a free lock has WATCHED in its owner word, so that the fast path fails. The
+//! highest bits are the *epoch*: how often a watched lock was taken over from a dead owner.
 //!
 //! - L1 The owner word leaves 0 only by the new owner's compare-exchange, and a living owner's id only by that owner's store.
 //!   It leaves a dead owner's id by a compare-exchange of whoever finds the owner dead.
@@ -25,6 +28,8 @@
 //!
 //!   A passes to B by taking the lock, to C by going to sleep on the owner that it saw (the kernel compares the owner word as it
 //!   enqueues the sleeper). A sleeper's own death, awake or asleep, wakes another one through the alarm.
+//! - L4 While the lock is watched, nobody becomes the owner who has not named the alarm before: the sleepers at a condition
+//!   variable watch no owner's life, and learn of an owner's death through the alarm.
 //! - L3 A waiter that gives up passes on the wake-up that it may have had, while the alarm is still named.
 //!
 //! What a `kill -9` leaves: a dead id in the owner word, at worst. The next one to lock takes it over by one compare-exchange and
@@ -39,6 +44,21 @@ use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
 const UNLOCK: Ordering =
     if cfg!(feature = "mutant-relaxed-unlock") { Ordering::Relaxed } else { Ordering::Release };
 
+/// The owner word of a free lock that is watched. Ids leave the top two bits free.
+const WATCHED: u32 = 1 << 30;
+/// What an unlock leaves while there are watchers.
+const FREE_WATCHED: u32 = if cfg!(feature = "mutant-cond-not-watched") { 0 } else { WATCHED };
+/// In `slow`: the owner's pending pointer names the alarm.
+const NAMED: u32 = 1;
+/// In `slow`: one watcher.
+const WATCHER: u32 = 2;
+/// In `slow`: as many watchers as can be counted. Once that many were killed, the next ones are not counted.
+const WATCHERS: u32 = (1 << 20) - WATCHER;
+/// In `slow`: one more epoch.
+const EPOCH: u32 = 1 << 20;
+/// In `slow`: the epoch.
+const EPOCHS: u32 = !(EPOCH - 1);
+
 /// The lock's words that only the lock itself changes; the alarm is passed in, for several locks may share one.
 #[derive(Debug)]
 #[repr(C)]
@@ -46,6 +66,24 @@ pub(crate) struct LockCore {
     owner: AtomicU32,
     event: EventCount,
     slow: AtomicU32,
+}
+
+/// One who waits at a condition variable of a lock, as the lock knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watcher {
+    counted: u32,
+    epoch: u32,
+}
+
+/// What a watcher sees of the lock before it sleeps.
+#[derive(Debug)]
+pub(crate) struct Sight<'a> {
+    /// The owner's id, 0 if there is none.
+    pub(crate) owner: u32,
+    /// Somebody has taken over from a dead owner since the watcher gave the lock back.
+    pub(crate) missed_a_death: bool,
+    /// Words and values that must be so still when sleep begins.
+    pub(crate) words: [(&'a AtomicU32, u32); 2],
 }
 
 /// How a lock was acquired.
@@ -120,9 +158,15 @@ impl LockCore {
         self.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
+    /// The same, in the one order of all SeqCst accesses: for one who looks at other words next.
+    #[inline(always)]
+    pub(crate) fn acquire_free_in_order(&self, me: u32) -> bool {
+        self.owner.compare_exchange(0, me, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
     /// Takes the lock if it is free or its owner is dead.
     pub(crate) fn try_acquire<K: Kernel>(&self, kernel: &K, me: u32) -> Result<Acquired, Refused> {
-        self.take(kernel, me).ok_or(Refused::Held)
+        self.take(kernel, me, &Alone(self)).ok_or(Refused::Held)
     }
 
     /// Waits for the lock: awake for a moment, then asleep.
@@ -134,13 +178,30 @@ impl LockCore {
         setting: &impl Setting,
         deadline: Deadline,
     ) -> Result<Acquired, Refused> {
-        if let Some(acquired) = self.take(kernel, me) {
+        let acquired = self.acquire_named(kernel, me, setting, deadline);
+        if acquired.is_err() && setting.is_own() {
+            kernel.unname_alarm(setting.alarm());
+        }
+        acquired
+    }
+
+    /// The same; a failure leaves the alarm named.
+    fn acquire_named<K: Kernel>(
+        &self,
+        kernel: &K,
+        me: u32,
+        setting: &impl Setting,
+        deadline: Deadline,
+    ) -> Result<Acquired, Refused> {
+        if let Some(acquired) = self.take(kernel, me, setting) {
             return Ok(acquired);
         }
         let mut step = 0;
         while kernel.pause(Pace::Lock, step) {
-            if self.owner.load(Ordering::Relaxed) == 0 && self.acquire_free(me) {
-                return Ok(Acquired::Free);
+            if self.owner.load(Ordering::Relaxed) & !WATCHED == 0
+                && let Some(acquired) = self.take(kernel, me, setting)
+            {
+                return Ok(acquired);
             }
             step += 1;
         }
@@ -150,16 +211,12 @@ impl LockCore {
             kernel.settle();
             kernel.name_alarm(setting.alarm());
         }
-        let acquired = self.sleep_until_taken(kernel, me, setting, deadline);
-        match (&acquired, own) {
-            (Ok(_), true) => {
-                self.slow.store(1, Ordering::Relaxed);
-                kernel.keep_alarm();
-            }
-            (Err(_), true) => kernel.unname_alarm(setting.alarm()),
-            (_, false) => {}
+        let acquired = self.sleep_until_taken(kernel, me, setting, deadline)?;
+        if own {
+            self.slow.fetch_or(NAMED, Ordering::Relaxed);
+            kernel.keep_alarm();
         }
-        acquired
+        Ok(acquired)
     }
 
     fn sleep_until_taken<K: Kernel>(
@@ -171,11 +228,11 @@ impl LockCore {
     ) -> Result<Acquired, Refused> {
         loop {
             let armed = self.event.arm(kernel);
-            if let Some(acquired) = self.take(kernel, me) {
+            if let Some(acquired) = self.take(kernel, me, setting) {
                 return Ok(acquired);
             }
             let owner = self.owner.load(Ordering::Relaxed);
-            if owner == 0 {
+            if owner & !WATCHED == 0 {
                 continue;
             }
             let stopped = setting.should_stop();
@@ -199,15 +256,33 @@ impl LockCore {
     }
 
     /// One attempt, on a free lock or a dead owner's.
-    fn take<K: Kernel>(&self, kernel: &K, me: u32) -> Option<Acquired> {
+    fn take<K: Kernel>(&self, kernel: &K, me: u32, setting: &impl Setting) -> Option<Acquired> {
         let owner = self.owner.load(Ordering::Relaxed);
         let acquired = match owner {
-            0 => Acquired::Free,
+            0 | WATCHED => Acquired::Free,
             _ if cfg!(feature = "mutant-dead-not-seen") => return None,
             _ if kernel.is_dead(owner) => Acquired::FromDead(owner),
             _ => return None,
         };
-        let taken = self.owner.compare_exchange(owner, me, Ordering::Acquire, Ordering::Relaxed);
+        // What a dead owner did to `slow` was done before it was seen to be dead.
+        let watched = owner == WATCHED || owner != 0 && self.is_watched();
+        let named = watched && {
+            kernel.settle();
+            kernel.name_alarm(setting.alarm()) // L4
+        };
+        let mut order = Ordering::Acquire;
+        if watched && acquired != Acquired::Free {
+            // Before the owner word: a watcher that sees the heir there sees that there was a death.
+            self.slow.fetch_add(EPOCH, Ordering::Relaxed);
+            order = Ordering::AcqRel;
+        }
+        let taken = self.owner.compare_exchange(owner, me, order, Ordering::Relaxed);
+        if taken.is_ok() && watched {
+            self.slow.fetch_or(NAMED, Ordering::Relaxed);
+            kernel.keep_alarm();
+        } else if named {
+            kernel.unname_alarm(setting.alarm());
+        }
         taken.is_ok().then_some(acquired)
     }
 
@@ -217,7 +292,7 @@ impl LockCore {
     /// that a locked instruction has just written costs as much as half the lock.
     #[inline(always)]
     pub(crate) fn release<K: Kernel>(&self, kernel: &K, me: u32, alarm: &AtomicU32) {
-        if self.slow.load(Ordering::Relaxed) != 0 {
+        if self.slow.load(Ordering::Relaxed) & (NAMED | WATCHERS) != 0 {
             return self.release_slow(kernel, me, alarm);
         }
         self.owner.store(0, UNLOCK);
@@ -226,10 +301,68 @@ impl LockCore {
 
     #[cold]
     fn release_slow<K: Kernel>(&self, kernel: &K, me: u32, alarm: &AtomicU32) {
-        self.slow.store(0, Ordering::Relaxed);
-        self.owner.store(0, UNLOCK);
+        let slow = self.slow.fetch_and(!NAMED, Ordering::Relaxed);
+        self.owner.store(if slow & WATCHERS == 0 { 0 } else { FREE_WATCHED }, UNLOCK);
         self.event.ring(kernel, me, alarm);
         kernel.unname_alarm(alarm);
+    }
+
+    /// The owner is about to wait at a condition variable: names the alarm, from here until [`reacquire`](Self::reacquire) has
+    /// given the lock back and it is released, or the caller gives up.
+    pub(crate) fn name_to_wait<K: Kernel>(&self, kernel: &K, alarm: &AtomicU32) {
+        if self.slow.load(Ordering::Relaxed) & NAMED == 0 {
+            kernel.settle(); // what is named may be the same word, for another lock
+        }
+        kernel.name_alarm(alarm);
+        kernel.unkeep_alarm();
+    }
+
+    /// Gives the lock back, watched; the alarm stays named.
+    pub(crate) fn release_to_wait<K: Kernel>(
+        &self,
+        kernel: &K,
+        me: u32,
+        alarm: &AtomicU32,
+    ) -> Watcher {
+        // Others take off watchers meanwhile; the rest is the owner's.
+        let slow = self.slow.load(Ordering::Relaxed);
+        let counted = if slow & WATCHERS == WATCHERS { 0 } else { WATCHER };
+        self.slow.fetch_add(counted.wrapping_sub(slow & NAMED), Ordering::Relaxed);
+        self.owner.store(FREE_WATCHED, UNLOCK);
+        self.event.ring(kernel, me, alarm);
+        Watcher { counted, epoch: slow & EPOCHS }
+    }
+
+    /// Waits for the lock again; if it succeeds or not, the alarm stays named.
+    pub(crate) fn reacquire<K: Kernel>(
+        &self,
+        kernel: &K,
+        me: u32,
+        setting: &impl Setting,
+        deadline: Deadline,
+    ) -> Result<Acquired, Refused> {
+        self.acquire_named(kernel, me, setting, deadline)
+    }
+
+    /// The caller, which need not own the lock, does not wait any more at a condition variable.
+    pub(crate) fn unwatch(&self, watcher: Watcher) {
+        self.slow.fetch_sub(watcher.counted, Ordering::Relaxed);
+    }
+
+    fn is_watched(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) & WATCHERS != 0
+    }
+
+    /// A watcher looks before it sleeps.
+    pub(crate) fn look(&self, watcher: Watcher) -> Sight<'_> {
+        let owner = self.owner.load(Ordering::Acquire);
+        let slow = self.slow.load(Ordering::Acquire);
+        Sight {
+            owner: owner & !WATCHED,
+            missed_a_death: slow & EPOCHS != watcher.epoch
+                && !cfg!(feature = "mutant-cond-no-epoch"),
+            words: [(&self.owner, owner), (&self.slow, slow)],
+        }
     }
 
     /// The event count of those who wait for the lock.
@@ -245,6 +378,12 @@ impl LockCore {
     /// The owner word as it is: 0, or a roster id.
     pub(crate) fn owner(&self) -> u32 {
         // Acquire: one that sees the unlock sees what was done under the lock.
-        self.owner.load(Ordering::Acquire)
+        self.owner.load(Ordering::Acquire) & !WATCHED
+    }
+
+    /// The same, in the one order of all SeqCst accesses: for one who has just made itself visible to the owner.
+    #[inline(always)]
+    pub(crate) fn owner_in_order(&self) -> u32 {
+        self.owner.load(Ordering::SeqCst)
     }
 }

@@ -12,13 +12,17 @@
 //! - M2 An operation is an *attempt* under the lock: done, or "wait for a change". It calls no code of the user's.
 //! - M3 The owner moves `version` before it releases the lock, if a sleeper may be waiting for what it changed. A sleeper looks
 //!   under the lock *after* it has armed `changed`. As it is enqueued, the kernel compares three things: `version`, the event,
-//!   and that nobody is inside: an owner that has committed its change and died before it moved `version` is still there.
+//!   and that nobody is inside: an owner that has committed its change and died before it moved `version` is still there. Who
+//!   takes over from it moves `version` first of all.
 //! - M4 The alarm covers whole operations, sleep included: a death at any instruction of one wakes a sleeper, which wakes all.
 //! - M5 What is held *between* operations (permits, deliveries) is covered by the holder's life word: a sleeper watches the lives
 //!   of all holders ([`State::lives`]), and an attempt takes from the dead what they held.
+//! - M6 One that had come near sleep and is done rings at least one, also if it left nothing (E6): from now on it may hold what
+//!   the others wait for, and they slept before they could watch its life. One that takes without having slept need not: what it
+//!   takes was given up by somebody whose wake-up is still on its way to a sleeper.
+//! - M7 A wake-up of one is right if any sleeper can use it. Where sleepers wait for different things, wake everybody.
 //!
-//! What a `kill -9` leaves: a lock with a dead owner; the next one repairs what follows from the rest. The timelines are those of
-//! the ring (`queue/README.md`) and of the event count: this is the same protocol with one lock.
+//! What a `kill -9` leaves: a lock with a dead owner; the next one repairs what follows from the rest. Timelines: `sync/README.md`.
 
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::event_count::{Armed, EventCount};
@@ -35,7 +39,8 @@ pub(crate) struct Monitor {
     version: AtomicU64,
     /// Always 0; see M4.
     alarm: AtomicU32,
-    _unused: u32,
+    /// Always 0; for a mutant.
+    zero: AtomicU32,
 }
 
 /// What a monitor guards, as far as the monitor must know it. All calls are made under the lock.
@@ -75,8 +80,11 @@ impl Lives {
         Lives { ids: [0; LIVES_MAX], count: 0 }
     }
 
-    /// Adds a life. Of more than [`LIVES_MAX`] the rest is not watched.
+    /// Adds a life, once. Of more than [`LIVES_MAX`] the rest is not watched.
     pub(crate) fn push(&mut self, id: u32) {
+        if self.as_slice().contains(&id) {
+            return;
+        }
         if let Some(place) = self.ids.get_mut(self.count) {
             *place = id;
             self.count += 1;
@@ -96,7 +104,7 @@ impl Monitor {
             changed: EventCount::new(),
             version: AtomicU64::new(0),
             alarm: AtomicU32::new(0),
-            _unused: 0,
+            zero: AtomicU32::new(0),
         }
     }
 
@@ -107,12 +115,12 @@ impl Monitor {
             changed: EventCount::new(),
             version: AtomicU64::new(0),
             alarm: AtomicU32::new(0),
-            _unused: 0,
+            zero: AtomicU32::new(0),
         }
     }
 
-    /// Runs `attempt` under the lock until it is done. Its argument says whether the caller has slept, and so may have had a
-    /// wake-up that was meant for one: if it leaves something for others then, it names at least [`ONE`] (E6).
+    /// Runs `attempt` under the lock until it is done. Its argument says whether the caller has come near sleep, and so may have
+    /// had a wake-up: then one sleeper is woken in any case (M6), and more if the attempt says so.
     #[inline(always)]
     pub(crate) fn run<K: Kernel, S: State, R>(
         &self,
@@ -123,26 +131,44 @@ impl Monitor {
         mut attempt: impl FnMut(bool) -> Attempt<R>,
     ) -> Result<R, GaveUp> {
         kernel.begin(&self.alarm);
-        let mut armed = None;
-        let done = loop {
-            if !self.lock.acquire_free(me)
-                && let Err(gave_up) = self.enter_slow(kernel, me, patience, state, armed.is_some())
-            {
-                break Err(gave_up);
-            }
-            match attempt(armed.is_some()) {
-                Attempt::Done(result, wakes) => {
-                    self.leave(kernel, me, wakes);
-                    break Ok(result);
-                }
-                Attempt::Wait => match self.wait(kernel, me, patience, state, armed) {
-                    Ok(rearmed) => armed = rearmed,
-                    Err(gave_up) => break Err(gave_up),
-                },
-            }
-        };
+        let is_inside = self.lock.acquire_free(me);
+        if is_inside && let Attempt::Done(result, wakes) = attempt(false) {
+            self.leave(kernel, me, wakes);
+            kernel.end();
+            return Ok(result);
+        }
+        let done = self.run_slow(kernel, me, patience, state, attempt, is_inside);
         kernel.end();
         done
+    }
+
+    /// The rest of [`run`](Self::run), when the first attempt was in vain, or the lock was not free.
+    #[cold]
+    #[inline(never)]
+    fn run_slow<K: Kernel, S: State, R>(
+        &self,
+        kernel: &K,
+        me: u32,
+        patience: Patience,
+        state: &S,
+        mut attempt: impl FnMut(bool) -> Attempt<R>,
+        mut is_inside: bool,
+    ) -> Result<R, GaveUp> {
+        let mut armed = None;
+        loop {
+            if is_inside {
+                armed = self.wait(kernel, me, patience, state, armed)?;
+            }
+            if !self.lock.acquire_free(me) {
+                self.enter_slow(kernel, me, patience, state, armed.is_some())?;
+            }
+            if let Attempt::Done(result, wakes) = attempt(armed.is_some()) {
+                let chains = armed.is_some() && !cfg!(feature = "mutant-monitor-no-chain");
+                self.leave(kernel, me, wakes.max(if chains { ONE } else { NOBODY }));
+                return Ok(result);
+            }
+            is_inside = true;
+        }
     }
 
     /// By the owner of the lock, at the end of an attempt that is done.
@@ -151,10 +177,25 @@ impl Monitor {
         if wakes == NOBODY {
             return self.lock.release(kernel, me, &self.alarm);
         }
+        if !cfg!(feature = "mutant-monitor-version-after-release") {
+            self.move_version();
+        }
+        self.lock.release(kernel, me, &self.alarm);
+        if cfg!(feature = "mutant-monitor-version-after-release") {
+            self.move_version();
+        }
+        if wakes == EVERYBODY {
+            // Somebody may have rung for one, and nobody has looked since: that is not enough.
+            return self.changed.ring_all(kernel);
+        }
+        self.changed.ring_many(kernel, me, &self.alarm, wakes);
+    }
+
+    /// By the owner of the lock: those who have looked before look again.
+    #[inline(always)]
+    fn move_version(&self) {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version.wrapping_add(1), Ordering::Release);
-        self.lock.release(kernel, me, &self.alarm);
-        self.changed.ring_many(kernel, me, &self.alarm, wakes);
     }
 
     #[cold]
@@ -171,6 +212,11 @@ impl Monitor {
         match acquired {
             Ok(Acquired::Free) => Ok(()),
             Ok(Acquired::FromDead(_)) => {
+                // It may have committed a change that it did not announce. Its alarm wakes those asleep; this stops those who
+                // have looked before and are not asleep yet.
+                if !cfg!(feature = "mutant-monitor-takeover-keeps-version") {
+                    self.move_version();
+                }
                 state.repair();
                 Ok(())
             }
@@ -196,7 +242,7 @@ impl Monitor {
     ) -> Result<Option<Armed>, GaveUp> {
         let seen = self.version.load(Ordering::Relaxed);
         let mut lives = Lives::new();
-        if armed.is_some() {
+        if armed.is_some() && !cfg!(feature = "mutant-monitor-no-lives") {
             state.lives(&mut lives);
         }
         self.lock.release(kernel, me, &self.alarm);
@@ -216,11 +262,15 @@ impl Monitor {
             // Look once more now that everybody sees that somebody is about to sleep.
             return Ok(Some(self.changed.arm(kernel)));
         };
+        let inside = match cfg!(feature = "mutant-monitor-no-owner-compare") {
+            false => self.lock.owner_word(),
+            true => &self.zero,
+        };
         let sleep = Sleep {
             bell: self.changed.bell(),
             event: (self.changed.word(), armed.value),
             owner: None,
-            world: Some((&self.version, seen, self.lock.owner_word())),
+            world: Some((&self.version, seen, inside)),
             lives: lives.as_slice(),
             alarm: &self.alarm,
             unarmed: armed.unarmed,

@@ -10,7 +10,7 @@ use crate::deadline::Deadline;
 use crate::shm::ShmCell;
 use crate::shm::{ShmSafe, roster};
 use crate::sync::lock_core::Acquired;
-use crate::sync::owner_died::{LockError, OwnerDied, PANICKED};
+use crate::sync::owner_died::{Guard, LockError, OwnerDied, PANICKED, Recover};
 use crate::sync::raw_mutex::RawMutex;
 use bytemuck::Pod;
 use std::fmt;
@@ -156,8 +156,18 @@ impl<T: Pod> Mutex<T> {
         unsafe { self.data.get().read() }
     }
 
+    /// The lock under the mutex, for a condition variable.
+    pub(crate) fn raw(&self) -> &RawMutex {
+        &self.raw
+    }
+
+    /// What `lock` returns to `me`, who has the lock.
     #[inline(always)]
-    fn enter(&self, me: u32, acquired: Acquired) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
+    pub(crate) fn enter(
+        &self,
+        me: u32,
+        acquired: Acquired,
+    ) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
         let panicking = std::thread::panicking();
         let guard = MutexGuard { lock: self, me, panicking, _thread: PhantomData };
         if acquired == Acquired::Free && self.died.load(Ordering::Relaxed) == 0 {
@@ -170,17 +180,20 @@ impl<T: Pod> Mutex<T> {
     pub(crate) fn set_died(&self, owner: u32) {
         self.died.store(owner, Ordering::Relaxed);
     }
-
-    /// What [`set_died`](Self::set_died) noted last.
-    pub(crate) fn died(&self) -> u32 {
-        self.died.load(Ordering::Relaxed)
-    }
 }
 
 impl<'a, T: Pod> MutexGuard<'a, T> {
     /// The mutex that this guard holds.
     pub(crate) fn lock(&self) -> &'a Mutex<T> {
         self.lock
+    }
+
+    /// Ends the guard and leaves the mutex locked, by the owner that is returned; for a condition variable.
+    pub(crate) fn suspend(self) -> (&'a Mutex<T>, u32) {
+        self.check();
+        let parts = (self.lock, self.me);
+        std::mem::forget(self);
+        parts
     }
 
     /// A child that inherited the guard by fork does not own the lock.
@@ -192,9 +205,24 @@ impl<'a, T: Pod> MutexGuard<'a, T> {
     }
 }
 
+impl<T: Pod> Guard for MutexGuard<'_, T> {
+    const ATTEMPT: &'static str = "lock a mutex";
+
+    fn died(this: &Self) -> u32 {
+        this.lock.died.load(Ordering::Relaxed)
+    }
+}
+
+impl<T: Pod> Recover for MutexGuard<'_, T> {
+    fn recover(this: &mut Self) {
+        this.lock.set_died(0);
+    }
+}
+
+/// A guard is used in a child that inherited it.
 #[cold]
 #[inline(never)]
-fn inherited() -> ! {
+pub(crate) fn inherited() -> ! {
     panic!(
         "expected a guard of this process; this one was inherited by fork, and the parent holds the lock"
     );

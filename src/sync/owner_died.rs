@@ -5,15 +5,31 @@ use crate::sync::lock_core::Acquired;
 use crate::sync::mutex::MutexGuard;
 use bytemuck::Pod;
 use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 
 /// Marks, in `Mutex::died`, an owner that panicked rather than died.
 pub(crate) const PANICKED: u32 = 1 << 31;
 
-/// Why a [`Mutex`](crate::Mutex) was not simply locked.
-pub enum LockError<'a, T: Pod> {
+/// A guard with which the news of a death can come: what it knows of the mark that the dead owner has left.
+pub trait Guard: Deref {
+    /// How a message about a failure to get it begins.
+    const ATTEMPT: &'static str;
+    /// The id of the last owner, perhaps with [`PANICKED`].
+    fn died(this: &Self) -> u32;
+}
+
+/// A guard whose holder may change the data, and so declare it sound.
+pub trait Recover: Guard {
+    /// Takes the mark away.
+    fn recover(this: &mut Self);
+}
+
+/// Why a [`Mutex`](crate::Mutex), or another lock with the guard `G`, was not simply locked.
+pub enum LockError<'a, T: Pod, G = MutexGuard<'a, T>> {
     /// The lock is held now, but its last owner died or panicked in the middle; the guard is inside.
-    OwnerDied(OwnerDied<'a, T>),
-    /// `try_lock`: a living thread holds the lock.
+    OwnerDied(OwnerDied<'a, T, G>),
+    /// `try_…`: a living thread holds the lock.
     WouldBlock,
     /// A living thread held the lock until the deadline.
     TimedOut,
@@ -24,8 +40,9 @@ pub enum LockError<'a, T: Pod> {
 /// The data is what that owner left, perhaps half-written. Look at it, repair it, and call [`recover`](Self::recover). Dropping
 /// this instead unlocks and leaves the news to the next owner; so does dying.
 #[must_use = "dropping this leaves the mark for the next owner"]
-pub struct OwnerDied<'a, T: Pod> {
-    guard: MutexGuard<'a, T>,
+pub struct OwnerDied<'a, T: Pod, G = MutexGuard<'a, T>> {
+    guard: G,
+    _lock: PhantomData<&'a T>,
 }
 
 /// Who died, or panicked, with a lock.
@@ -43,30 +60,47 @@ impl<'a, T: Pod> OwnerDied<'a, T> {
         if let Acquired::FromDead(id) = acquired {
             guard.lock().set_died(id);
         }
-        OwnerDied { guard }
+        OwnerDied::with(guard)
+    }
+}
+
+impl<T: Pod, G: Guard> OwnerDied<'_, T, G> {
+    /// The news is in the mark already.
+    pub(crate) fn with(guard: G) -> Self {
+        OwnerDied { guard, _lock: PhantomData }
     }
 
     /// Whose death it was.
     pub fn owner(&self) -> Owner {
-        let died = self.guard.lock().died();
+        let died = G::died(&self.guard);
         let (pid, name) = roster::describe(died & !PANICKED).unzip();
         Owner { pid, name: name.unwrap_or_default(), panicked: died & PANICKED != 0 }
     }
 
-    /// Declares the data sound (repair it before or after, while you hold the guard): later locks succeed again.
-    pub fn recover(self) -> MutexGuard<'a, T> {
-        self.guard.lock().set_died(0);
-        self.guard
-    }
-
     /// The data as the dead owner left it.
-    pub fn get(&self) -> &T {
+    pub fn get(&self) -> &G::Target {
         &self.guard
     }
 
     /// The data, to repair it before [`recover`](Self::recover).
-    pub fn get_mut(&mut self) -> &mut T {
+    pub fn get_mut(&mut self) -> &mut G::Target
+    where
+        G: DerefMut,
+    {
         &mut self.guard
+    }
+
+    /// Declares the data sound (repair it before or after, while you hold the guard): later locks succeed again.
+    pub fn recover(mut self) -> G
+    where
+        G: Recover,
+    {
+        G::recover(&mut self.guard);
+        self.guard
+    }
+
+    pub(crate) fn into_inner(self) -> G {
+        self.guard
     }
 }
 
@@ -97,13 +131,13 @@ impl fmt::Display for Owner {
     }
 }
 
-impl<T: Pod> fmt::Debug for OwnerDied<'_, T> {
+impl<T: Pod, G: Guard> fmt::Debug for OwnerDied<'_, T, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnerDied").field("owner", &self.owner()).finish_non_exhaustive()
     }
 }
 
-impl<T: Pod> fmt::Debug for LockError<'_, T> {
+impl<T: Pod, G: Guard> fmt::Debug for LockError<'_, T, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LockError::OwnerDied(died) => f.debug_tuple("OwnerDied").field(&died.owner()).finish(),
@@ -113,20 +147,21 @@ impl<T: Pod> fmt::Debug for LockError<'_, T> {
     }
 }
 
-impl<T: Pod> fmt::Display for LockError<'_, T> {
+impl<T: Pod, G: Guard> fmt::Display for LockError<'_, T, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attempt = G::ATTEMPT;
         match self {
             LockError::OwnerDied(died) => {
                 let owner = died.owner();
                 let how = if owner.panicked() { "panicked" } else { "died" };
-                write!(f, "lock a mutex: {owner} {how} while it held it")
+                write!(f, "{attempt}: {owner} {how} while it held it")
             }
-            LockError::WouldBlock => f.write_str("lock a mutex: another thread holds it"),
+            LockError::WouldBlock => write!(f, "{attempt}: another thread holds it"),
             LockError::TimedOut => {
-                f.write_str("lock a mutex: another thread held it until the deadline")
+                write!(f, "{attempt}: another thread held it until the deadline")
             }
         }
     }
 }
 
-impl<T: Pod> std::error::Error for LockError<'_, T> {}
+impl<T: Pod, G: Guard> std::error::Error for LockError<'_, T, G> {}

@@ -25,6 +25,9 @@ pub(crate) enum GaveUp {
 const TRY_PATIENCE: Duration = Duration::from_millis(10);
 
 impl Patience {
+    /// Until it is done.
+    pub(crate) const FOREVER: Patience = Patience::Until(Deadline::NEVER);
+
     pub(crate) fn is_endless(self) -> bool {
         matches!(self, Patience::Until(deadline) if deadline.is_never())
     }

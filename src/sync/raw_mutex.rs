@@ -87,6 +87,11 @@ impl RawMutex {
         self.core.acquire_slow(&Linux, me, &Alone(&self.core), deadline)
     }
 
+    /// The lock's words, for a condition variable.
+    pub(crate) fn core(&self) -> &LockCore {
+        &self.core
+    }
+
     /// Unlocks; the calling thread, `me`, owns the lock.
     #[inline(always)]
     pub(crate) fn release(&self, me: u32) {

@@ -44,7 +44,7 @@ const FUTEX2_SIZE_U32: u32 = 2;
 /// `FUTEX_WAITV_MAX`.
 pub(crate) const WATCH_COUNT_MAX: usize = 128;
 /// Enough for most sleeps, and much less to write.
-const WATCH_COUNT_USUAL: usize = 6;
+const WATCH_COUNT_USUAL: usize = 8;
 
 /// Sleeps until a wake-up on any of the words; `futex_waitv(2)`, Linux 5.16.
 ///

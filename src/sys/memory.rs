@@ -21,16 +21,7 @@ pub(crate) struct Mapping(MmapRaw);
 impl Mapping {
     /// Maps `bytes` of new, zeroed shared memory. No page is committed yet, no file descriptor is kept.
     pub(crate) fn new(bytes: usize) -> Result<Mapping, Errno> {
-        let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
-        // Beyond this limit ftruncate would not fail but kill, by SIGXFSZ.
-        let (file_bytes_max, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
-        if bytes as u64 > file_bytes_max {
-            return Err(Errno::ENOMEM);
-        }
-        let file = anonymous_file()?;
-        ftruncate(&file, size).map_err(|e| if e == Errno::EFBIG { Errno::ENOMEM } else { e })?;
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+        let file = sealed_file(bytes)?;
         let map = MmapOptions::new()
             .len(bytes)
             .map_raw(&file)
@@ -59,26 +50,50 @@ impl Mapping {
         if length == 0 {
             return Ok(());
         }
-        if length >= WORTH_ASKING_BYTES && length as u64 > available_bytes() {
-            return Err(Errno::ENOMEM);
-        }
-        loop {
-            // SAFETY: `start` is inside the mapping (checked above).
-            let address = unsafe { self.base().add(start) };
-            // SAFETY: the range lies in this mapping; populating changes no byte, in whatever process it is used.
-            let done = unsafe { libc::madvise(address.cast(), length, libc::MADV_POPULATE_WRITE) };
-            match Errno::result(done) {
-                Ok(_) => return Ok(()),
-                Err(Errno::EINTR) => {}
-                Err(Errno::EFAULT | Errno::EHWPOISON) => return Err(Errno::ENOMEM),
-                Err(errno) => return Err(errno),
-            }
+        // SAFETY: `start` is inside the mapping (checked above).
+        let address = unsafe { self.base().add(start) };
+        // SAFETY: the range lies in this mapping.
+        unsafe { populate(address, length) }
+    }
+}
+
+/// Commits whole pages of a shared mapping, or says that there is no memory for them.
+///
+/// # Safety
+/// The range lies in a mapping that the caller owns.
+pub(super) unsafe fn populate(address: *mut u8, bytes: usize) -> Result<(), Errno> {
+    if bytes >= WORTH_ASKING_BYTES && bytes as u64 > available_bytes() {
+        return Err(Errno::ENOMEM);
+    }
+    loop {
+        // SAFETY: the caller's promise; populating changes no byte, in whatever process it is used.
+        let done = unsafe { libc::madvise(address.cast(), bytes, libc::MADV_POPULATE_WRITE) };
+        match Errno::result(done) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(Errno::EFAULT | Errno::EHWPOISON) => return Err(Errno::ENOMEM),
+            Err(errno) => return Err(errno),
         }
     }
 }
 
+/// A memfd of so many zeroed bytes, which will never be more or fewer.
+pub(super) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
+    let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
+    // Beyond this limit ftruncate would not fail but kill, by SIGXFSZ.
+    let (file_bytes_max, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    if bytes as u64 > file_bytes_max {
+        return Err(Errno::ENOMEM);
+    }
+    let file = anonymous_file()?;
+    ftruncate(&file, size).map_err(|e| if e == Errno::EFBIG { Errno::ENOMEM } else { e })?;
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file)
+}
+
 /// A memfd that will never be executed, which some machines insist on (Linux 6.3 knows the flag; vm.memfd_noexec).
-fn anonymous_file() -> Result<OwnedFd, Errno> {
+pub(crate) fn anonymous_file() -> Result<OwnedFd, Errno> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let noexec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
     match memfd_create(c"offspring", flags | noexec) {

@@ -6,13 +6,17 @@ pub(crate) mod futex;
 pub(crate) mod lifeline;
 pub(crate) mod membarrier;
 pub(crate) mod memory;
+pub(crate) mod mirror;
+pub(crate) mod parcel;
 pub(crate) mod pidfd;
+pub(crate) mod poll;
 pub(crate) mod procfs;
 #[cfg(feature = "kill-matrix")]
 pub(crate) mod ptrace;
 pub(crate) mod robust;
 pub(crate) mod sheet;
 pub(crate) mod signal;
+pub(crate) mod socket;
 pub(crate) mod spin;
 pub(crate) mod stdio;
 pub(crate) mod wait;

@@ -30,7 +30,7 @@ mod wait;
 
 pub(crate) use kid::{Ended, Kid};
 pub(crate) use random::{Rng, seed};
-pub(crate) use wait::{asleep, asleep_all, has_ended, until};
+pub(crate) use wait::{asleep, asleep_all, has_ended, processes, until};
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

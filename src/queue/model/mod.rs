@@ -1,9 +1,11 @@
-//! The ring under the model checkers, over the model kernel of `sync/model`.
+//! The ring and the work queue under the model checkers, over the model kernel of `sync/model`.
 
 #[cfg(loom)]
 mod loom_ring;
 #[cfg(shuttle)]
 mod shuttle_ring;
+#[cfg(shuttle)]
+mod shuttle_work;
 #[cfg(shuttle)]
 mod watched;
 

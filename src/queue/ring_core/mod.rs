@@ -187,7 +187,7 @@ impl RingCore {
 }
 
 impl Patience {
-    fn refusal(self) -> Failed {
+    pub(in crate::queue) fn refusal(self) -> Failed {
         match self.gave_up() {
             GaveUp::NotNow => Failed::NotNow,
             GaveUp::TimedOut => Failed::TimedOut,

@@ -167,6 +167,7 @@ fn ring_each(changes: u64, calms: bool) {
                 event: (event.word(), armed.value),
                 owner: None,
                 world: Some((change, seen, flag)),
+                lives: &[],
                 alarm,
                 unarmed: armed.unarmed,
             };

@@ -5,7 +5,7 @@
 //! - `party`: one thread of a model, with its pending pointer; implements [`Kernel`](crate::sync::kernel::Kernel);
 //! - `time` (shuttle): deadlines that pass at random;
 //! - `shuttle_run`: starts random schedules, and replays one;
-//! - `loom_…`, `shuttle_…`: the tests of the lock and the event count. Those of the ring are in `queue/model`.
+//! - `loom_…`, `shuttle_…`: the tests of what is in `sync/`. Those of the queues are in `queue/model`.
 //!
 //! Nothing here is timed: no backstop, and a sleep without a deadline ends by a wake-up alone.
 
@@ -13,11 +13,23 @@ pub(crate) mod party;
 pub(crate) mod world;
 
 #[cfg(loom)]
+mod loom_barrier;
+#[cfg(loom)]
 mod loom_lock;
 #[cfg(loom)]
 pub(crate) mod loom_run;
+#[cfg(loom)]
+mod loom_rw;
 
+#[cfg(shuttle)]
+mod shuttle_barrier;
 #[cfg(shuttle)]
 mod shuttle_lock;
 #[cfg(shuttle)]
+mod shuttle_once;
+#[cfg(shuttle)]
 pub(crate) mod shuttle_run;
+#[cfg(shuttle)]
+mod shuttle_rw;
+#[cfg(shuttle)]
+mod shuttle_semaphore;

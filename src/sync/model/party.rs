@@ -5,7 +5,7 @@
 
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, Ordering, fence};
-use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
+use crate::sync::kernel::{ALL, Kernel, Pace, Sleep, Slept};
 #[cfg(shuttle)]
 use crate::sync::model::world::random;
 use crate::sync::model::world::{Until, Wakeup, Watch, World, address, yield_now};
@@ -77,17 +77,17 @@ impl Party {
         step();
     }
 
-    fn set_pending(&self, alarm: &AtomicU32) {
+    fn set_pending(&self, alarm: *const AtomicU32) {
         if self.owes.get() {
             self.release_owed();
         }
         if !cfg!(feature = "mutant-no-alarm") {
-            self.pending.set(Some(address(alarm)));
+            self.pending.set(Some(alarm.addr()));
         }
     }
 
-    fn is_pending(&self, alarm: &AtomicU32) -> bool {
-        self.pending.get() == Some(address(alarm))
+    fn is_pending(&self, alarm: *const AtomicU32) -> bool {
+        self.pending.get() == Some(alarm.addr())
     }
 
     fn release_owed(&self) {
@@ -140,7 +140,7 @@ impl Kernel for Party {
         true
     }
 
-    fn sleep(&self, sleep: Sleep<'_>, deadline: Deadline) -> Slept {
+    fn sleep_if(&self, sleep: Sleep<'_>, also: &[(&AtomicU32, u32)], deadline: Deadline) -> Slept {
         if sleep.unarmed {
             self.step();
             yield_now();
@@ -161,8 +161,13 @@ impl Kernel for Party {
             let Some(life) = self.world.watch_life(owner) else { return Slept::Look };
             watches.extend([life, Watch::Word(word, owner)]);
         } else if let Some((position, seen, flag)) = sleep.world {
-            watches.extend([Watch::LowHalf(position, seen as u32), zero(flag)]);
+            let (flag, position) = (zero(flag), Watch::LowHalf(position, seen as u32));
+            match cfg!(feature = "mutant-version-first") {
+                true => watches.extend([position, flag]),
+                false => watches.extend([flag, position]),
+            }
         }
+        watches.extend(also.iter().map(|&(word, seen)| Watch::Word(word, seen)));
         watches.push(Watch::Word(sleep.event.0, sleep.event.1));
         let wakeup = self.sleep_on(&watches, deadline);
         let watched =
@@ -178,9 +183,14 @@ impl Kernel for Party {
         }
         match wakeup {
             Wakeup::Woken(index) if index == alarm => Slept::Alarmed,
+            Wakeup::Woken(0) => Slept::Rung,
             Wakeup::TimedOut => Slept::TimedOut,
             _ => Slept::Look,
         }
+    }
+
+    fn echo(&self, alarm: &AtomicU32) {
+        self.wake(alarm, ALL);
     }
 
     fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
@@ -192,7 +202,7 @@ impl Kernel for Party {
         self.world.is_dead(id)
     }
 
-    fn name_alarm(&self, alarm: &AtomicU32) -> bool {
+    fn name_alarm(&self, alarm: *const AtomicU32) -> bool {
         if self.is_pending(alarm) {
             return false;
         }
@@ -200,7 +210,7 @@ impl Kernel for Party {
         true
     }
 
-    fn unname_alarm(&self, alarm: &AtomicU32) {
+    fn unname_alarm(&self, alarm: *const AtomicU32) {
         if self.is_pending(alarm) {
             self.pending.set(None);
             self.owes.set(false);
@@ -209,6 +219,10 @@ impl Kernel for Party {
 
     fn keep_alarm(&self) {
         self.owes.set(true);
+    }
+
+    fn unkeep_alarm(&self) {
+        self.owes.set(false);
     }
 
     fn begin(&self, alarm: &AtomicU32) {

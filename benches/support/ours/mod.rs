@@ -1,7 +1,11 @@
-//! The one place that names the crate under test.
+//! The one place that names the crate under test: the lock, the ring queue and children here, the rest beside this file.
 
-use super::locks::{Lock, OutlivesOwner};
-use super::rings::Message;
+pub(crate) mod pipe;
+pub(crate) mod queue;
+pub(crate) mod sync;
+
+use crate::support::locks::{Lock, OutlivesOwner};
+use crate::support::rings::Message;
 pub(crate) use offspring::queue::RingQueue;
 use offspring::shm::Shared;
 use offspring::sync::{LockError, Mutex};
