@@ -38,14 +38,18 @@
 //! | children that all end with a block | [`scope`] | [`scope`] |
 //! | memory that all see | [`Shared`], [`Region`] | `02_word_count` |
 //! | a number that all add to | [`Counter`], std's atomics | `01_counter_race` |
-//! | a value that one at a time may change | [`Mutex`] | `01_counter_race`, `03_crash` |
-//! | to wait for what somebody does under a lock | [`Condvar`] | `06_locks` |
-//! | a flag that all can wait for | [`Event`] | `06_locks` |
+//! | a value that one at a time may change | [`Mutex`], [`ReentrantMutex`] | `01_counter_race`, `03_crash` |
+//! | a value that many read and few change | [`RwLock`] | `06_locks` |
+//! | a value that is computed once | [`OnceLock`] | `06_locks` |
+//! | to wait until a value is as it should be | [`Condvar`] | `06_locks` |
+//! | to wait for a signal, for permits, for each other | [`Event`], [`Semaphore`], [`Barrier`] | `06_locks` |
 //! | a lock under guard types of your own | [`RawMutex`] | [`RawMutex`] |
-//! | messages of fixed size, in order, from many to many | [`RingQueue`] | `02_word_count` |
-//! | messages at the highest rate, from one to one | [`RingQueue::producer`], [`RingQueue::consumer`] | [`queue`] |
-//! | messages of any size, both ways, file descriptors, an end of stream | [`pipe()`], [`simplex`] | `05_pipe` |
-//! | to wait for several things at once | [`wait_any`] | [`wait_any`] |
+//! | messages of any serde type, in order, from many to many | [`Queue`] | `04_queue` |
+//! | big messages, without a copy | [`Queue::send_bytes`], [`Queue::recv_view`] | [`queue`] |
+//! | plain values of fixed size at the highest rate | [`RingQueue`], [`RingQueue::producer`], [`RingQueue::consumer`] | `02_word_count` |
+//! | work that must be done, although workers die | [`WorkQueue`], [`JoinableQueue`] | [`WorkQueue`] |
+//! | a conversation between two, with an end; file descriptors | [`pipe()`], [`simplex`] | `05_pipe` |
+//! | to wait for whatever comes first | [`wait_any`] | [`wait_any`] |
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
 //!
@@ -104,6 +108,10 @@
 //! | a child hangs | [`Child::join_timeout`] returns, then [`Child::terminate`] or [`Child::kill`] |
 //! | the owner of a lock dies | the next to lock has the guard, with the owner's pid and name: [`LockError::OwnerDied`] |
 //! | a process dies in a `send` or `recv` | the message was sent or was not, was received or was not; the queue works on |
+//! | a process dies with a permit, a read lock, a message that is lent | it returns at once, and whoever waits for it is woken |
+//! | a worker dies with a delivery | it is delivered again, to another; after so many attempts it is a dead letter |
+//! | a party of a barrier dies while it waits | the others have an error that names it |
+//! | the other side of a pipe ends | [`recv`](Connection::recv) has the end of the stream, whatever copies forks have made |
 //! | the parent dies, by SIGKILL too | its children are killed, and theirs (unless [`Builder::outlive_parent`]) |
 //! | memory runs out | an error where something is placed, never a SIGBUS later |
 //!
@@ -122,7 +130,7 @@
 //! # Blocking and deadlines
 //!
 //! What can block comes in four forms: `lock`, `try_lock`, `lock_timeout` (a `Duration`), `lock_deadline` (an `Instant`); so do
-//! `send`, `recv` and `join`. The deadline covers the whole operation, and the clock is the monotonic one. Who waits spins for some
+//! `send`, `recv`, `wait`, `acquire` and `join`. The deadline covers the whole operation, and the clock is the monotonic one. Who waits spins for some
 //! microseconds and then sleeps in the kernel, without polling. A [`Child`] is a file descriptor for `poll` and its kin.
 //!
 //! ```
@@ -140,8 +148,8 @@
 //!   in a [`Region`] is not copied and costs nothing here. Keep children, rather than forking one for every task.
 //! - Shared memory is carved once and given back as a whole: there is no allocator in it.
 //! - Locks are not fair, only fair enough (a waiter is woken, and whoever comes first has it), and not reentrant.
-//! - A [`RingQueue`] is a bounded queue of plain values. Nobody closes it implicitly: a queue whose senders have died stays open.
-//! - A message that a killed process had taken out is gone with it.
+//! - Queues are bounded. Nobody closes one implicitly: a queue whose senders have died stays open. A pipe does end by itself.
+//! - A message that a killed process had taken out is gone with it, unless it came from a [`WorkQueue`].
 //! - No names: shared memory reaches descendants only, not programs that were started separately.
 //!
 //! # Limits
@@ -155,7 +163,7 @@
 //! # Where next
 //!
 //! The examples, in order: `01_counter_race` (why locks), `02_word_count` (a queue and workers on real files), `03_crash` (deaths at
-//! the worst moment). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
+//! the worst moment), `04_queue`, `05_pipe`, `06_locks` (what each is for, one screen each). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
 //! name, and ARCHITECTURE.md, the map of the code.
 
 #![cfg_attr(any(loom, shuttle), allow(dead_code, unused_imports, missing_docs))]
