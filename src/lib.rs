@@ -39,6 +39,9 @@
 //! | memory that all see | [`Shared`], [`Region`] | `02_word_count` |
 //! | a number that all add to | [`Counter`], std's atomics | `01_counter_race` |
 //! | a value that one at a time may change | [`Mutex`] | `01_counter_race`, `03_crash` |
+//! | a value that many read and few change | [`RwLock`] | [`RwLock`] |
+//! | a lock that its owner may lock again | [`ReentrantMutex`] | [`ReentrantMutex`] |
+//! | a value that is computed once | [`OnceLock`] | [`OnceLock`] |
 //! | a lock under guard types of your own | [`RawMutex`] | [`RawMutex`] |
 //! | messages of fixed size, in order, from many to many | [`RingQueue`] | `02_word_count` |
 //! | messages at the highest rate, from one to one | [`RingQueue::producer`], [`RingQueue::consumer`] | [`queue`] |
@@ -135,7 +138,7 @@
 //! - A fork copies page tables: about 0.1 ms for a small process, 40 ms for one with a gibibyte of touched private memory. Memory
 //!   in a [`Region`] is not copied and costs nothing here. Keep children, rather than forking one for every task.
 //! - Shared memory is carved once and given back as a whole: there is no allocator in it.
-//! - Locks are not fair, only fair enough (a waiter is woken, and whoever comes first has it), and not reentrant.
+//! - Locks are not fair, only fair enough (a waiter is woken, and whoever comes first has it), and not reentrant (but for [`ReentrantMutex`]).
 //! - A [`RingQueue`] is a bounded queue of plain values. Nobody closes it implicitly: a queue whose senders have died stays open.
 //! - A message that a killed process had taken out is gone with it.
 //! - No names: shared memory reaches descendants only, not programs that were started separately.

@@ -25,7 +25,7 @@
 //! that meets it clears; the mark. The reasons why every sleeper wakes up are in `sync/README.md`.
 
 use crate::deadline::Deadline;
-use crate::prim::{AtomicU32, Ordering, fence, light_fence};
+use crate::prim::{AtomicU32, Ordering, fence, program_order};
 use crate::sync::event_count::EventCount;
 use crate::sync::kernel::{Kernel, LIVES_MAX, Pace, Sleep, Slept};
 use crate::sync::lock_core::{LockCore, Refused, Setting};
@@ -161,7 +161,7 @@ impl<const READERS: usize> RwCore<READERS> {
     pub(crate) fn begin_writing(&self, me: u32) -> u32 {
         let before = self.head.mark.load(Ordering::Relaxed);
         self.head.mark.store(me, Ordering::Relaxed);
-        light_fence(); // for the dead: the mark, then the data
+        program_order(); // for the dead: the mark, then the data
         before
     }
 
