@@ -26,6 +26,13 @@ pub(crate) fn light_fence() {
     fence(Ordering::SeqCst);
 }
 
+/// Keeps the compiler from moving an access across: for the order in which a death leaves what one thread has stored. No other
+/// thread pairs with it, so it is nothing to a model checker.
+#[inline(always)]
+pub(crate) fn program_order() {
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+}
+
 /// Atomics before each access of which a model's thread may die: it unwinds with [`Killed`](mortal::Killed).
 #[cfg(shuttle)]
 pub(crate) mod mortal {

@@ -13,8 +13,9 @@
 //!   thread's store. The owner of `writers`, and nobody else, clears it of a dead thread's.
 //! - W2 A thread with a new id in a slot is *in* if it then saw `writers` without an owner, or if it owned `writers` itself when it put
 //!   the id there. Otherwise it takes the id back, and stands in the queue at `writers`.
-//! - W3 While somebody owns `writers`, no other thread comes in. A thread that is in may take further shares at all times, on
-//!   the slot that it has; it never waits for that. So once the owner has seen each slot empty, in any order, it is alone.
+//! - W3 While somebody owns `writers`, no other thread comes in. A thread that is in may take further shares at all times, then on
+//!   a slot that it has; it never waits for that. So once the owner has seen each slot empty, in any order, it is alone. (With no
+//!   owner about, a thread may come to have a second slot: it is in there by W2.)
 //! - W4 `extra` is written by the slot's tenant, and by the owner of `writers` before it clears a dead tenant: it is 0 in every slot that is
 //!   free, and a new tenant need not look.
 //! - W5 Only the owner of `writers` sleeps on `drained`: a writer until the readers have gone, or a reader until there is a free slot. It
@@ -25,7 +26,7 @@
 //! that meets it clears; the mark. The reasons why every sleeper wakes up are in `sync/README.md`.
 
 use crate::deadline::Deadline;
-use crate::prim::{AtomicU32, Ordering, fence, light_fence};
+use crate::prim::{AtomicU32, Ordering, fence, program_order};
 use crate::sync::event_count::EventCount;
 use crate::sync::kernel::{Kernel, LIVES_MAX, Pace, Sleep, Slept};
 use crate::sync::lock_core::{LockCore, Refused, Setting};
@@ -113,6 +114,10 @@ impl<const READERS: usize> RwCore<READERS> {
         me: u32,
         patience: Option<Deadline>,
     ) -> Result<usize, Refused> {
+        // Not needed, but so those who ask in vain leave the writer's view of the slots alone.
+        if self.writer() != 0 {
+            return self.read_barred(kernel, me, patience);
+        }
         let first = first_choice::<READERS>(me);
         match self.sit(first, me) {
             Ok(()) if self.is_open() => Ok(first),
@@ -161,7 +166,7 @@ impl<const READERS: usize> RwCore<READERS> {
     pub(crate) fn begin_writing(&self, me: u32) -> u32 {
         let before = self.head.mark.load(Ordering::Relaxed);
         self.head.mark.store(me, Ordering::Relaxed);
-        light_fence(); // for the dead: the mark, then the data
+        program_order(); // for the dead: the mark, then the data
         before
     }
 
@@ -191,6 +196,7 @@ impl<const READERS: usize> RwCore<READERS> {
     }
 
     /// Who writes, or is about to: 0 or a roster id, perhaps of a dead thread.
+    #[inline(always)]
     pub(crate) fn writer(&self) -> u32 {
         self.head.writers.owner()
     }
@@ -230,6 +236,20 @@ impl<const READERS: usize> RwCore<READERS> {
     fn share_of(&self, me: u32, but: Option<usize>) -> Option<usize> {
         let mine = |&slot: &usize| self.slots.0[slot].tenant.load(Ordering::Relaxed) == me;
         (0..READERS).filter(|&slot| but != Some(slot)).find(mine)
+    }
+
+    /// Somebody owns `writers`.
+    #[cold]
+    fn read_barred<K: Kernel>(
+        &self,
+        kernel: &K,
+        me: u32,
+        patience: Option<Deadline>,
+    ) -> Result<usize, Refused> {
+        match self.share_of(me, None) {
+            Some(own) => Ok(self.share(own)),
+            None => self.read_queued(kernel, me, patience),
+        }
     }
 
     /// The id is in the slot, and somebody owns `writers`.

@@ -72,6 +72,8 @@ pub struct RwLock<T: Pod> {
     data: ShmCell<T>,
 }
 
+const _: () = assert!(size_of::<RwLock<u64>>() == 640);
+
 // SAFETY: the core is atomics, and the data is Pod: any bytes that a dead writer leaves are a T, without pointers or drop glue. Only
 // the writer touches the data, or readers that are in do (W2, W3 in `rw_core`), in whatever process.
 unsafe impl<T: Pod> ShmSafe for RwLock<T> {}

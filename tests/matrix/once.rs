@@ -87,6 +87,7 @@ pub(crate) fn value() {
         .settles(|_, scene| (0..3).all(|seat| scene.has_ended(seat)))
         .check(settled);
     let behind = Scenario::new("get_or_init, another computes", once)
+        .every(stride(3))
         .bystander("the other", is_computing)
         .bystander("one in wait", waits)
         .victim(computes)
@@ -106,7 +107,7 @@ pub(crate) fn value() {
         .settles(|_, scene| (0..2).all(|seat| scene.has_ended(seat)))
         .check(settled);
     let twice = Scenario::new("get_or_init, then again, both killed", once)
-        .first_victim(stride(7), |once, scene| {
+        .first_victim(stride(40), |once, scene| {
             warm();
             scene.begin();
             once.get_or_init(|| [BYSTANDER; 2]);
@@ -190,6 +191,7 @@ pub(crate) fn reentrant() {
         .settles(|_, scene| scene.has_ended(0))
         .check(check(1));
     let waits = Scenario::new("lock twice, held by another", pair)
+        .every(stride(3))
         .bystander("the owner", |pair: &Pair, scene: &Scene| {
             let _outer = pair.lock().unwrap();
             scene.hold();

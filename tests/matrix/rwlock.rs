@@ -200,17 +200,20 @@ fn writes(pair: &Pair, _: &Scene) {
     add(change(pair), BYSTANDER);
 }
 
-/// The victim waits for others.
+/// The victim waits for others. Most of its way is the same in all of these: the usual run takes every point of two of them.
 pub(crate) fn waiting() {
-    let waits = |name: &str, holder: fn(&Pair, &Scene), writers: u64| {
+    let usual = 8;
+    let waits = |name: &str, every: usize, holder: fn(&Pair, &Scene), writers: u64| {
         Scenario::new(name, pair)
+            .every(stride(every))
             .bystander("the holder", holder)
             .wakes_sleeping_victim()
             .settles(|_, scene| scene.has_ended(0))
             .check(move |pair, scene| intact(pair, scene, writers))
     };
-    let behind = |name: &str, holder: fn(&Pair, &Scene), writers: u64| {
+    let behind = |name: &str, every: usize, holder: fn(&Pair, &Scene), writers: u64| {
         Scenario::new(name, pair)
+            .every(stride(every))
             .bystander("the holder", holder)
             .bystander("a writer", writes)
             .bystander("a reader", reads)
@@ -218,15 +221,8 @@ pub(crate) fn waiting() {
             .settles(|_, scene| (0..3).all(|seat| scene.has_ended(seat)))
             .check(move |pair, scene| intact(pair, scene, writers + 1))
     };
-    let before = |name: &str, holder: fn(&Pair, &Scene)| {
-        // Those who sleep behind the victim come when it has begun; so it is the one that waits for the readers.
-        Scenario::new(name, pair)
-            .bystander("the holder", holder)
-            .wakes_sleeping_victim()
-            .settles(|_, scene| scene.has_ended(0))
-            .check(move |pair, scene| intact(pair, scene, 0))
-    };
-    let times_out = Scenario::new("write_timeout behind a reader, one asleep", pair)
+    let times_out = Scenario::new("write_timeout behind a reader", pair)
+        .every(stride(usual))
         .bystander("the holder", holds_a_share)
         .victim(victim(true, |pair| {
             let late = pair.write_timeout(Duration::from_millis(2));
@@ -235,15 +231,15 @@ pub(crate) fn waiting() {
         .settles(|_, scene| scene.has_ended(0))
         .check(|pair, scene| intact(pair, scene, 0));
     let scenarios = [
-        waits("read, somebody writes", holds_all, 1).victim(reader()),
-        waits("write, somebody writes", holds_all, 1).victim(writer()),
-        before("write, somebody reads", holds_a_share).victim(writer()),
-        before("write, somebody dies with a share", dies_with_a_share).victim(writer()),
-        behind("read, somebody reads, two asleep", holds_a_share, 0).victim(reader()),
-        behind("write, somebody reads, two asleep", holds_a_share, 0).victim(writer()),
-        behind("write, somebody dies with a share, two asleep", dies_with_a_share, 0)
+        waits("read, somebody writes", usual, holds_all, 1).victim(reader()),
+        waits("write, somebody writes", usual, holds_all, 1).victim(writer()),
+        waits("write, somebody reads", 1, holds_a_share, 0).victim(writer()),
+        waits("write, somebody dies with a share", usual, dies_with_a_share, 0).victim(writer()),
+        behind("read, somebody reads, two asleep", 1, holds_a_share, 0).victim(reader()),
+        behind("write, somebody reads, two asleep", usual, holds_a_share, 0).victim(writer()),
+        behind("write, somebody dies with a share, two asleep", usual, dies_with_a_share, 0)
             .victim(writer()),
-        behind("read, somebody writes, two asleep", holds_all, 1).victim(reader()),
+        behind("read, somebody writes, two asleep", usual, holds_all, 1).victim(reader()),
         times_out,
     ];
     conclude("rwlock-waiting", scenarios);
@@ -315,6 +311,7 @@ pub(crate) fn held_up() {
                 intact(pair, scene, 0)
             }),
         Scenario::new("write behind a reader, held up while that leaves", pair)
+            .every(stride(3))
             .bystander("the holder", holds_a_share)
             .victim(writer())
             .pauses()
@@ -324,6 +321,7 @@ pub(crate) fn held_up() {
                 intact(pair, scene, 0)
             }),
         Scenario::new("read behind a writer, held up while that leaves", pair)
+            .every(stride(3))
             .bystander("the holder", holds_all)
             .bystander("a writer", writes)
             .victim(reader())
@@ -362,7 +360,7 @@ pub(crate) fn double_faults() {
     // The victim sleeps until the first one leaves, who dies of that; then it dies on its own way out.
     let relay =
         Scenario::new("write, woken by a reader that is killed in unlock, one asleep", pair)
-            .first_victim(coarse(20), |pair, scene| {
+            .first_victim(coarse(40), |pair, scene| {
                 warm(scene, FIRST_PID);
                 let share = look(pair);
                 scene.begin();
@@ -370,13 +368,13 @@ pub(crate) fn double_faults() {
                 scene.end();
             })
             .first_dies_late()
-            .every(coarse(9))
+            .every(coarse(31))
             .victim(writer())
             .check(|pair, scene| intact(pair, scene, 0).map(|_| 0));
     let scenarios = [
-        twice("write, then write, both killed", |pair| add(change(pair), 1), false, 9),
-        twice("write, then read, both killed", |pair| add(change(pair), 1), true, 9),
-        twice("read, then write, both killed", |pair| drop((look(pair), look(pair))), false, 9),
+        twice("write, then write, both killed", |pair| add(change(pair), 1), false, 60),
+        twice("write, then read, both killed", |pair| add(change(pair), 1), true, 60),
+        twice("read, then write, both killed", |pair| drop((look(pair), look(pair))), false, 60),
         relay,
     ];
     conclude("rwlock-double-faults", scenarios);

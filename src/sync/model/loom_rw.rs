@@ -62,18 +62,18 @@ fn pair(one: fn(&Party, &Guarded), other: fn(&Party, &Guarded)) {
 
 #[test]
 fn loom_rw_read_and_write() {
-    explore(3, || pair(|party, lock| _ = lock.read(party), |party, lock| lock.add_one(party)));
+    explore(4, || pair(|party, lock| _ = lock.read(party), |party, lock| lock.add_one(party)));
 }
 
 #[test]
 fn loom_rw_read_twice_and_write() {
     let twice = |party: &Party, lock: &Guarded| assert!(lock.read(party) <= lock.read(party));
-    explore(2, move || pair(twice, |party, lock| lock.add_one(party)));
+    explore(3, move || pair(twice, |party, lock| lock.add_one(party)));
 }
 
 #[test]
 fn loom_rw_write_and_write_and_read() {
-    explore(2, || {
+    explore(3, || {
         pair(
             |party, lock| lock.add_one(party),
             |party, lock| {
@@ -87,14 +87,14 @@ fn loom_rw_write_and_write_and_read() {
 /// There is one slot: a reader waits for the other one to leave.
 #[test]
 fn loom_rw_read_and_read() {
-    explore(2, || pair(|party, lock| _ = lock.read(party), |party, lock| _ = lock.read(party)));
+    explore(3, || pair(|party, lock| _ = lock.read(party), |party, lock| _ = lock.read(party)));
 }
 
 /// One dies at its n-th call of the kernel, for each n: the other one gets in.
 #[test]
 fn loom_rw_with_a_death() {
     for call in 1..=4 {
-        explore(2, move || {
+        explore(3, move || {
             let world = Arc::new(World::new(2, false));
             let lock = Guarded::new();
             let theirs = Arc::clone(&lock);

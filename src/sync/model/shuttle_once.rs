@@ -78,10 +78,10 @@ fn run(parties: u32, deaths: usize) {
 
 #[test]
 fn shuttle_once_three_parties_with_deaths() {
-    explore(20, || run(3, 2));
+    explore(15, || run(3, 2));
 }
 
 #[test]
 fn shuttle_once_four_parties_with_deaths() {
-    explore(20, || run(4, 2));
+    explore(15, || run(4, 2));
 }
