@@ -153,7 +153,7 @@
 //! # Where next
 //!
 //! The examples, in order: `01_counter_race` (why locks), `02_word_count` (a queue and workers on real files), `03_crash` (deaths at
-//! the worst moment). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
+//! the worst moment), `05_pipe` (request and response). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
 //! name, and ARCHITECTURE.md, the map of the code.
 
 #![cfg_attr(any(loom, shuttle), allow(dead_code, unused_imports, missing_docs))]

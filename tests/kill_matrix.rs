@@ -16,6 +16,7 @@ mod matrix {
     pub(crate) mod actors;
     pub(crate) mod harness;
     pub(crate) mod lock;
+    pub(crate) mod pipe;
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
 }
@@ -38,6 +39,8 @@ fn main() {
         case!(matrix::lock::contended).shown().deadline_s(600),
         case!(matrix::lock::held_up).shown().deadline_s(600),
         case!(matrix::lock::double_faults).shown().deadline_s(1200),
+        case!(matrix::pipe::send_whole_or_not).shown().deadline_s(600),
+        case!(matrix::pipe::recv_what_is_not_taken_is_there).shown().deadline_s(600),
         case!(matrix::queue::send).shown().deadline_s(600),
         case!(matrix::queue::recv).shown().deadline_s(600),
         case!(matrix::queue::bursts).shown().deadline_s(600),
