@@ -16,6 +16,7 @@ use support::{Rng, case, seed};
 const RACE: &str = "01_counter_race";
 const COUNT: &str = "02_word_count";
 const CRASH: &str = "03_crash";
+const PIPE: &str = "05_pipe";
 
 fn main() {
     support::run(&[
@@ -31,6 +32,7 @@ fn main() {
         case!(word_count_without_arguments_counts_this_repository),
         case!(word_count_draws_its_bar_on_a_terminal_alone),
         case!(crash_finds_everything_sound),
+        case!(pipe_asks_and_is_answered),
     ])
 }
 
@@ -103,6 +105,7 @@ fn bad_arguments_get_one_line_and_status_2() {
         (COUNT, &["-x", "Cargo.toml"]),
         (CRASH, &["--rounds", "many"]),
         (CRASH, &["now"]),
+        (PIPE, &["--requests", "0"]),
     ];
     for (name, args) in bad {
         let (out, err, status) = run(name, args);
@@ -113,7 +116,7 @@ fn bad_arguments_get_one_line_and_status_2() {
 }
 
 fn help_is_no_error() {
-    for name in [RACE, COUNT, CRASH] {
+    for name in [RACE, COUNT, CRASH, PIPE] {
         let (out, err, status) = run(name, &["--help"]);
         assert_eq!((err.as_str(), status), ("", 0));
         assert!(out.contains(&format!("Usage: {name}")), "{out}");
@@ -335,6 +338,20 @@ fn crash_finds_everything_sound() {
         "as before: A 100, B 0",
         "of 30 died between its call and its return",
         "none lost, none twice, none torn",
+    ] {
+        assert!(out.contains(part), "expected {part:?} in:\n{out}");
+    }
+}
+
+fn pipe_asks_and_is_answered() {
+    let (out, err, status) = run(PIPE, &["--requests", "50"]);
+    assert_eq!((err.as_str(), status), ("", 0), "{out}");
+    for part in [
+        "50 asked, 50 answered right",
+        "there and back as one message each",
+        "says end of stream, and it returns 52",
+        "1 from child-2, 1 from child-4",
+        "child-3         was ended by SIGKILL: its pipe says end of stream",
     ] {
         assert!(out.contains(part), "expected {part:?} in:\n{out}");
     }

@@ -17,6 +17,7 @@ mod matrix {
     pub(crate) mod harness;
     pub(crate) mod lock;
     pub(crate) mod once;
+    pub(crate) mod pipe;
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
     pub(crate) mod rwlock;
@@ -50,6 +51,8 @@ fn main() {
         case!(matrix::rwlock::double_faults).shown().deadline_s(1200),
         case!(matrix::once::value).shown().deadline_s(600),
         case!(matrix::once::reentrant).shown().deadline_s(600),
+        case!(matrix::pipe::send_whole_or_not).shown().deadline_s(600),
+        case!(matrix::pipe::recv_what_is_not_taken_is_there).shown().deadline_s(600),
         case!(matrix::queue::send).shown().deadline_s(600),
         case!(matrix::queue::recv).shown().deadline_s(600),
         case!(matrix::queue::bursts).shown().deadline_s(600),

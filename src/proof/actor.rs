@@ -86,7 +86,7 @@ impl Drop for Actor {
     }
 }
 
-/// Whether a process sleeps in a futex call, by what /proc says now.
+/// Whether a process sleeps in a futex or socket call, by what /proc says now.
 pub(super) fn is_asleep(pid: u32) -> bool {
     let sleeping = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -97,7 +97,7 @@ pub(super) fn is_asleep(pid: u32) -> bool {
     }
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
     let number = call.split(' ').next().and_then(|word| word.trim().parse::<i64>().ok());
-    number.is_some_and(|number| ptrace::FUTEX_CALLS.contains(&number)) && sleeping()
+    number.is_some_and(|number| ptrace::SLEEPING_CALLS.contains(&number)) && sleeping()
 }
 
 /// Polls until the condition holds; false if it does not by the end of `timeout`.

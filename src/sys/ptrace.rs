@@ -13,8 +13,15 @@ use std::sync::OnceLock;
 pub(crate) use nix::errno::Errno;
 pub(crate) use nix::sched::CpuSet;
 
-/// The system calls in which a thread sleeps on a futex.
-pub(crate) const FUTEX_CALLS: [i64; 2] = [libc::SYS_futex, libc::SYS_futex_waitv];
+/// The system calls in which a thread sleeps: on a futex, on a socket.
+pub(crate) const SLEEPING_CALLS: [i64; 6] = [
+    libc::SYS_futex,
+    libc::SYS_futex_waitv,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_ppoll,
+];
 
 /// The signal that cannot be caught.
 pub(crate) const KILL: i32 = libc::SIGKILL;

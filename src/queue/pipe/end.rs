@@ -21,6 +21,7 @@ use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::sys::parcel::{self, Parcel};
 use crate::sys::{Errno, pidfd, poll, socket};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -57,7 +58,7 @@ pub(super) struct End {
     /// Bytes that were taken out, and for which the buffer at hand turned out too small. To look first and then take would be one
     /// more call for every message, and not enough: in between, somebody who shares this end may take that one, and a longer
     /// one be next.
-    kept: Mutex<Option<Vec<u8>>>,
+    kept: Mutex<VecDeque<Vec<u8>>>,
     /// Whether there may be something in `kept`: spares the lock.
     keeps: AtomicBool,
     /// Readable; made when something is kept for the first time.
@@ -73,7 +74,7 @@ impl End {
     fn new(listed: Listed) -> End {
         End {
             listed,
-            kept: Mutex::new(None),
+            kept: Mutex::default(),
             keeps: AtomicBool::new(false),
             ready: OnceLock::new(),
         }
@@ -214,6 +215,13 @@ impl End {
     ) -> Result<usize, RecvError> {
         let buffer_bytes = buffer.len();
         let error = |errno| RecvError::new(errno, patience);
+        if self.keeps.load(Ordering::Acquire)
+            && let Some(bytes) = self.kept().front()
+            && bytes.len() > buffer_bytes
+            && socket::is_socket(self.socket())
+        {
+            return Err(RecvError::TooSmall { message_bytes: bytes.len(), buffer_bytes });
+        }
         let message_bytes = match self.receive(buffer, rest, patience)? {
             Message::Small(Payload::Bytes, bytes) if bytes <= buffer_bytes => return Ok(bytes),
             Message::Small(Payload::Bytes, bytes) => {
@@ -242,7 +250,7 @@ impl End {
             // Without a descriptor for it the message is still here, and only `AsFd` does not know.
             let _ = pidfd::ended().map(|ready| self.ready.set(ready));
         }
-        *self.kept() = Some(bytes);
+        self.kept().push_back(bytes);
         self.keeps.store(true, Ordering::Release);
     }
 
@@ -250,7 +258,7 @@ impl End {
         if !self.keeps.load(Ordering::Acquire) {
             return Ok(None);
         }
-        let bytes = self.kept().take();
+        let bytes = self.kept().pop_front();
         // A copy of this end that a fork made, and that was not moved, has a copy of what was kept.
         if bytes.is_some() && !socket::is_socket(self.socket()) {
             return Err(RecvError::NotMoved);
@@ -261,14 +269,14 @@ impl End {
     /// Whether a receive would not wait.
     pub(super) fn is_ready(&self, deadline: Deadline) -> bool {
         // An error here is one that the next receive tells.
-        self.kept().is_some() || poll::is_readable(self.socket(), deadline).unwrap_or(true)
+        self.keeps_one() || poll::is_readable(self.socket(), deadline).unwrap_or(true)
     }
 
     fn keeps_one(&self) -> bool {
-        self.keeps.load(Ordering::Acquire) && self.kept().is_some()
+        self.keeps.load(Ordering::Acquire) && !self.kept().is_empty()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
