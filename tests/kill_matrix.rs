@@ -14,10 +14,12 @@ mod support;
 mod matrix {
     pub(crate) mod account;
     pub(crate) mod actors;
+    pub(crate) mod barrier;
     pub(crate) mod harness;
     pub(crate) mod lock;
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
+    pub(crate) mod semaphore;
 }
 
 use std::sync::Once;
@@ -46,6 +48,12 @@ fn main() {
         case!(matrix::queue_faults::held_up).shown().deadline_s(600),
         case!(matrix::queue_faults::deaths_while_held_up).shown().deadline_s(1200),
         case!(matrix::queue_faults::double_faults).shown().deadline_s(1200),
+        case!(matrix::semaphore::alone).shown().deadline_s(600),
+        case!(matrix::semaphore::contended).shown().deadline_s(600),
+        case!(matrix::semaphore::double_faults).shown().deadline_s(1200),
+        case!(matrix::barrier::arrivals).shown().deadline_s(600),
+        case!(matrix::barrier::breaks).shown().deadline_s(600),
+        case!(matrix::barrier::double_faults).shown().deadline_s(1200),
     ]);
 }
 

@@ -85,7 +85,7 @@ fn run(
                 assert!(party.is_quiet(), "an alarm is still named");
             };
             let last_words = move |party: &Party| {
-                if !theirs.core.has_arrived(party.id) {
+                if theirs.core.is_missing(party.id) {
                     theirs.died_early.store(true, Relaxed);
                 }
             };
