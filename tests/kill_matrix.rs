@@ -14,6 +14,7 @@ mod support;
 mod matrix {
     pub(crate) mod account;
     pub(crate) mod actors;
+    pub(crate) mod barrier;
     pub(crate) mod harness;
     pub(crate) mod lock;
     pub(crate) mod once;
@@ -21,6 +22,7 @@ mod matrix {
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
     pub(crate) mod rwlock;
+    pub(crate) mod semaphore;
     pub(crate) mod work;
     pub(crate) mod work_books;
     pub(crate) mod work_faults;
@@ -68,6 +70,12 @@ fn main() {
         case!(matrix::work_faults::join).shown().deadline_s(600),
         case!(matrix::work_faults::held_up).shown().deadline_s(600),
         case!(matrix::work_faults::double_faults).shown().deadline_s(1200),
+        case!(matrix::semaphore::alone).shown().deadline_s(600),
+        case!(matrix::semaphore::contended).shown().deadline_s(600),
+        case!(matrix::semaphore::double_faults).shown().deadline_s(1200),
+        case!(matrix::barrier::arrivals).shown().deadline_s(600),
+        case!(matrix::barrier::breaks).shown().deadline_s(600),
+        case!(matrix::barrier::double_faults).shown().deadline_s(1200),
     ]);
 }
 

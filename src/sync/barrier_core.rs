@@ -235,12 +235,12 @@ impl BarrierCore {
         }
     }
 
-    /// Whether this thread has arrived in the present round, and that is open.
+    /// Whether the first round is open and this thread has not arrived.
     #[cfg(shuttle)]
-    pub(crate) fn has_arrived(&self, id: u32) -> bool {
+    pub(crate) fn is_missing(&self, id: u32) -> bool {
         let round = self.round();
         let mut counted = (0..round.count()).map(|at| self.claim_at(at).id());
-        round.status() == OPEN && counted.any(|party| party == id)
+        round.status() == OPEN && round.generation() == 0 && counted.all(|party| party != id)
     }
 
     /// Claims a place in the present round.

@@ -160,6 +160,12 @@ impl SemaphoreCore {
         counted.unwrap_or_else(|_| self.last_available())
     }
 
+    /// How many permits exist.
+    #[cfg(shuttle)]
+    pub(crate) fn total(&self) -> u32 {
+        self.state.total.load(Ordering::Relaxed)
+    }
+
     /// How many permits were available when somebody looked last.
     pub(crate) fn last_available(&self) -> u32 {
         self.state.available.load(Ordering::Relaxed)

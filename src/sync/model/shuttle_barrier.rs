@@ -60,10 +60,11 @@ fn meet(party: &Party, watched: &Watched, rounds: usize, deadline: fn() -> Deadl
     }
 }
 
-/// `parties` do `life`, at most `deaths` die. For each of them stands one that aborts the barrier if it died before it was counted;
+/// `parties` (and `absent` others, who never come) do `life`, at most `deaths` die. For each of them stands one that aborts the barrier if it died before it was counted;
 /// or, if `always`, whenever it died: for it will not come to the next round.
 fn run(
     parties: u32,
+    absent: u32,
     deaths: usize,
     steps: u32,
     always: bool,
@@ -71,7 +72,7 @@ fn run(
 ) {
     let world = Arc::new(World::new(2 * parties, false));
     let watched = Arc::new(Watched {
-        core: BarrierCore::new(parties),
+        core: BarrierCore::new(parties + absent),
         completed: Ledger::default(),
         died_early: AtomicBool::new(false),
     });
@@ -84,7 +85,7 @@ fn run(
                 assert!(party.is_quiet(), "an alarm is still named");
             };
             let last_words = move |party: &Party| {
-                if !theirs.core.has_arrived(party.id) {
+                if theirs.core.is_missing(party.id) {
                     theirs.died_early.store(true, Relaxed);
                 }
             };
@@ -109,28 +110,39 @@ fn run(
 
 #[test]
 fn shuttle_barrier() {
-    explore(8, || run(3, 0, 1, false, |party, watched| meet(party, watched, 2, no_deadline)));
+    explore(8, || run(3, 0, 0, 1, false, |party, watched| meet(party, watched, 2, no_deadline)));
 }
 
 /// One round: a death of one that has arrived is noticed without help.
 #[test]
 fn shuttle_barrier_with_deaths() {
-    explore(25, || run(3, 2, 60, false, |party, watched| meet(party, watched, 1, no_deadline)));
+    explore(25, || run(3, 0, 2, 60, false, |party, watched| meet(party, watched, 1, no_deadline)));
 }
 
 #[test]
 fn shuttle_barrier_of_two_with_deaths() {
-    explore(20, || run(2, 1, 60, false, |party, watched| meet(party, watched, 1, no_deadline)));
+    explore(20, || run(2, 0, 1, 60, false, |party, watched| meet(party, watched, 1, no_deadline)));
+}
+
+/// A third party never comes, so nobody else will look: if one dies that has arrived, the other one leaves all the same.
+#[test]
+fn shuttle_barrier_incomplete_with_deaths() {
+    explore(25, || {
+        run(2, 1, 1, 40, false, |party, watched| {
+            let deadlines = [no_deadline, || Deadline::after(Duration::ZERO)];
+            meet(party, watched, 1, deadlines[party.id as usize - 1]);
+        });
+    });
 }
 
 #[test]
 fn shuttle_barrier_rounds_with_deaths() {
-    explore(15, || run(3, 2, 120, true, |party, watched| meet(party, watched, 2, no_deadline)));
+    explore(15, || run(3, 0, 2, 120, true, |party, watched| meet(party, watched, 2, no_deadline)));
 }
 
 #[test]
 fn shuttle_barrier_with_deadlines_and_deaths() {
-    explore(15, || run(3, 1, 80, true, |party, watched| meet(party, watched, 2, some_deadline)));
+    explore(15, || run(3, 0, 1, 80, true, |party, watched| meet(party, watched, 2, some_deadline)));
 }
 
 /// Each meets the others once, however often the barrier is reset meanwhile: were a round mixed, some would be left over.

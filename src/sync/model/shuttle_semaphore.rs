@@ -42,7 +42,9 @@ impl Watched {
 
     /// Between two operations the thread may be killed with the permit: no alarm is named.
     fn let_go(&self, party: &Party) {
-        party.heavy_fence();
+        for _ in 0..=random(12) {
+            party.heavy_fence();
+        }
         self.held[party.id as usize - 1].fetch_sub(1, Relaxed);
     }
 
@@ -149,6 +151,41 @@ fn shuttle_semaphore_beside_one_that_looks() {
             _ => once_or_twice(party, watched),
         });
     });
+}
+
+/// One adds a permit, and may be killed at that; one waits for it; and `lookers` only look, so that they may take over from the dead
+/// and leave without a word. If the permit was added, the one that waits needs no help.
+fn signal(lookers: u32) {
+    let world = Arc::new(World::new(3 + lookers, false));
+    let core = Arc::new(SemaphoreCore::new(0));
+    let spawn = |id: u32, steps: u32, life: fn(&Party, &SemaphoreCore)| {
+        let core = Arc::clone(&core);
+        start(&world, id, steps, move |party| life(party, &core), |_| ())
+    };
+    let adder = spawn(1, random(30), |party, core| core.add(party, party.id, 1).unwrap());
+    let mut others = vec![spawn(2, 0, |party, core| {
+        core.acquire(party, party.id, Patience::FOREVER).unwrap();
+    })];
+    others.extend(
+        (0..lookers).map(|n| spawn(4 + n, 0, |party, core| _ = core.available(party, party.id))),
+    );
+    if !adder.join().unwrap() && core.total() == 0 {
+        let helper = Party::new(&world, 3);
+        core.add(&helper, helper.id, 1).unwrap();
+    }
+    for other in others {
+        other.join().unwrap();
+    }
+}
+
+#[test]
+fn shuttle_semaphore_signal_with_a_death() {
+    explore(25, || signal(0));
+}
+
+#[test]
+fn shuttle_semaphore_signal_beside_one_that_looks() {
+    explore(40, || signal(1));
 }
 
 #[test]
