@@ -138,14 +138,14 @@ pub(crate) fn double_faults() {
             })
     };
     let sends = Scenario::new("send and send, both killed", work_of(1, 3))
-        .first_victim(stride(120), |queue, scene| {
+        .first_victim(stride(300), |queue, scene| {
             let item = item(BYSTANDERS);
             warm();
             scene.begin();
             queue.send(item).unwrap();
             scene.end();
         })
-        .every(coarse(16))
+        .every(coarse(40))
         .victim(|queue, scene| {
             let item = item(VICTIMS);
             warm();
@@ -161,7 +161,7 @@ pub(crate) fn double_faults() {
         });
     // The holder is killed; a sleeper that takes over what it held is killed; one more sleeps.
     let relay = Scenario::new("holder killed, the next one killed, one more asleep", work_of(2, 9))
-        .first_victim(coarse(80), |queue, scene| {
+        .first_victim(coarse(150), |queue, scene| {
             warm();
             let held = (queue.recv().unwrap(), queue.recv().unwrap());
             scene.begin();
@@ -170,7 +170,7 @@ pub(crate) fn double_faults() {
             scene.end();
         })
         .first_dies_late()
-        .every(coarse(25))
+        .every(coarse(60))
         .victim(|queue, scene| {
             warm();
             scene.begin();
@@ -188,8 +188,8 @@ pub(crate) fn double_faults() {
     conclude(
         "work-double",
         vec![
-            recovers("recv twice, killed; recv, killed", stride(120), false).every(coarse(16)),
-            recovers("recv, ack, nack, killed; recv, killed", stride(200), true).every(coarse(16)),
+            recovers("recv twice, killed; recv, killed", stride(300), false).every(coarse(40)),
+            recovers("recv, ack, nack, killed; recv, killed", stride(500), true).every(coarse(40)),
             sends,
             relay,
         ],
