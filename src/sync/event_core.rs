@@ -103,6 +103,18 @@ impl EventCore {
         seen >= SET || self.wait_slow(kernel, seen, deadline)
     }
 
+    /// As [`wait`](Self::wait), of one who began when the word was `seen`.
+    #[cfg(all(test, any(loom, shuttle)))]
+    pub(crate) fn wait_from<K: Kernel>(&self, kernel: &K, seen: u64, deadline: Deadline) -> bool {
+        self.has_come(seen) || self.wait_slow(kernel, seen, deadline)
+    }
+
+    /// Whether anybody has set it.
+    #[cfg(all(test, any(loom, shuttle)))]
+    pub(crate) fn was_ever_set(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & EVER != 0
+    }
+
     #[cold]
     fn wait_slow<K: Kernel>(&self, kernel: &K, seen: u64, deadline: Deadline) -> bool {
         let mut step = 0;

@@ -3,17 +3,21 @@
 //!
 //! - `world`: what all threads of one model share: who sleeps on which word, who is alive;
 //! - `party`: one thread of a model, with its pending pointer; implements [`Kernel`](crate::sync::kernel::Kernel);
+//! - `beside`: a lock whose alarm is a word of its own, as condition variables need it;
 //! - `time` (shuttle): deadlines that pass at random;
 //! - `shuttle_run`: starts random schedules, and replays one;
 //! - `loom_…`, `shuttle_…`: the tests of what is in `sync/`. Those of the queues are in `queue/model`.
+//! - `loom_…`, `shuttle_…`: the tests of the lock, the event count, the condition variable and the event. Those of the ring are in `queue/model`.
 //!
 //! Nothing here is timed: no backstop, and a sleep without a deadline ends by a wake-up alone.
 
+pub(crate) mod beside;
 pub(crate) mod party;
 pub(crate) mod world;
 
 #[cfg(loom)]
 mod loom_barrier;
+mod loom_cond;
 #[cfg(loom)]
 mod loom_lock;
 #[cfg(loom)]
@@ -23,6 +27,9 @@ mod loom_rw;
 
 #[cfg(shuttle)]
 mod shuttle_barrier;
+mod shuttle_cond;
+#[cfg(shuttle)]
+mod shuttle_event;
 #[cfg(shuttle)]
 mod shuttle_lock;
 #[cfg(shuttle)]
