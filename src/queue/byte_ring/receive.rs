@@ -131,7 +131,7 @@ impl<R: Records> ByteRing<'_, R> {
         let mut freed = survey.freed;
         let found = match survey.found {
             None => Found::Nothing(survey.tail),
-            Some(place) => Found::Got(self.pick(me, place, limit, read, &mut freed)),
+            Some(place) => Found::Got(self.pick(kernel, me, place, limit, read, &mut freed)),
         };
         self.core.consumer.lock.release(kernel, me, &self.core.common.alarm);
         if freed {
@@ -141,8 +141,9 @@ impl<R: Records> ByteRing<'_, R> {
     }
 
     /// By the owner of the consumer end: takes what a survey found.
-    fn pick(
+    fn pick<K: Kernel>(
         self,
+        kernel: &K,
         me: u32,
         place: Place,
         limit: Limit,
@@ -185,14 +186,8 @@ impl<R: Records> ByteRing<'_, R> {
         if let Some(past) = past {
             consumer.take.store(past.0, Ordering::Release);
         }
-        let head = self.core.head.0.load(Ordering::Relaxed) as u32;
-        if head == position && !lends {
-            let next = match past {
-                Some(past) => past.units(),
-                None => position.wrapping_add(self.units_at(position, take.units())),
-            };
-            self.core.head.0.store(u64::from(next), Ordering::Release);
-            *freed = true;
+        if !lends {
+            *freed |= self.free_front(kernel);
         }
         if lends { Got::Lent(Lease { position, bytes }) } else { Got::Copied(bytes) }
     }

@@ -135,6 +135,22 @@ impl<R: Records> ByteRing<'_, R> {
         Survey { found, freed: head != start, tail }
     }
 
+    /// By the owner of the consumer end: frees what is over at the front of the zone; whether that was anything.
+    pub(super) fn free_front<K: Kernel>(self, kernel: &K) -> bool {
+        let take = Mark(self.core.consumer.take.load(Ordering::Relaxed)).units();
+        let start = self.core.head.0.load(Ordering::Relaxed) as u32;
+        let mut head = start;
+        while head != take
+            && matches!(standing(kernel, self.records.header(head), true), Standing::Over)
+        {
+            head = head.wrapping_add(self.units_at(head, take));
+        }
+        if head != start {
+            self.core.head.0.store(u64::from(head), Ordering::Release);
+        }
+        head != start
+    }
+
     /// How many units the record takes; it ends at `limit` at the latest.
     pub(super) fn units_at(self, at: u32, limit: u32) -> u32 {
         let bytes = self.records.header(at).bytes.load(Ordering::Relaxed);
