@@ -116,13 +116,14 @@ fn ask(requests: u64) -> Result<String, Box<dyn Error>> {
     }
     times.sort_unstable();
 
-    let big: Vec<u8> = (0..16 << 20).map(|n: u32| (n % 251) as u8).collect();
+    let big = b"0123456789abcdef".repeat(1 << 20);
     let asked = Instant::now();
     here.send(Message::Reverse)?;
     here.send_bytes(&big)?;
-    let back = here.recv_bytes_timeout(TIMEOUT)?;
+    let mut back = here.recv_bytes_timeout(TIMEOUT)?;
     let there_and_back = asked.elapsed();
-    if !back.iter().eq(big.iter().rev()) {
+    back.reverse();
+    if back != big {
         return Err("16 MiB came back otherwise".into());
     }
 

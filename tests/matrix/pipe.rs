@@ -245,7 +245,9 @@ pub(crate) fn recv_what_is_not_taken_is_there() {
     let plain = |kind: Kind| {
         let name = format!("recv {kind:?}, of two").to_lowercase();
         let scenario = Scenario::new(name, pipe_of(kind, 2)).victim(receives(kind));
-        scenario.check(check(kind, 2, false, 0))
+        // Most of a big one's way is behind the call: it unpacks what is its own by then.
+        let stride = if kind == Kind::Big { 3 } else { 1 };
+        scenario.every(stride).check(check(kind, 2, false, 0))
     };
     let blocked = |kind: Kind| {
         let name = format!("recv {kind:?}, then one is sent").to_lowercase();
