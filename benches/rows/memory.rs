@@ -4,11 +4,10 @@ use super::{Bar, Row, Rows, Unit};
 use crate::support::arena::arena;
 use crate::support::kernel::shared_bytes;
 use crate::support::ours;
-use crate::support::ours::sync::{
-    Barrier, Condvar, Event, OnceLock, ReentrantMutex, RwLock, Semaphore, ShmSafe, shared,
-};
+use crate::support::ours::sync::{Condvar, Event, RwLock, Semaphore, ShmSafe, shared};
 use crate::support::rings::Message;
 use crate::support::size::Size;
+use offspring::{Barrier, OnceLock, ReentrantMutex};
 
 const PAGE_BYTES: usize = 4096;
 

@@ -2,9 +2,7 @@
 
 use crate::support::alone::{WARM_UP, time};
 use crate::support::conditions::{Flag, Turns};
-pub(crate) use offspring::{
-    Barrier, Condvar, Event, Mutex, OnceLock, ReentrantMutex, RwLock, Semaphore, Shared, ShmSafe,
-};
+pub(crate) use offspring::{Condvar, Event, Mutex, RwLock, Semaphore, Shared, ShmSafe};
 use std::hint::black_box;
 
 pub(crate) fn shared<T: ShmSafe>(value: T) -> Shared<T> {

@@ -7,7 +7,6 @@
 //! - `time` (shuttle): deadlines that pass at random;
 //! - `shuttle_run`: starts random schedules, and replays one;
 //! - `loom_…`, `shuttle_…`: the tests of what is in `sync/`. Those of the queues are in `queue/model`.
-//! - `loom_…`, `shuttle_…`: the tests of the lock, the event count, the condition variable and the event. Those of the ring are in `queue/model`.
 //!
 //! Nothing here is timed: no backstop, and a sleep without a deadline ends by a wake-up alone.
 
@@ -17,6 +16,7 @@ pub(crate) mod world;
 
 #[cfg(loom)]
 mod loom_barrier;
+#[cfg(loom)]
 mod loom_cond;
 #[cfg(loom)]
 mod loom_lock;
@@ -27,6 +27,7 @@ mod loom_rw;
 
 #[cfg(shuttle)]
 mod shuttle_barrier;
+#[cfg(shuttle)]
 mod shuttle_cond;
 #[cfg(shuttle)]
 mod shuttle_event;
