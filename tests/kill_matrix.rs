@@ -14,6 +14,7 @@ mod support;
 mod matrix {
     pub(crate) mod account;
     pub(crate) mod actors;
+    pub(crate) mod cond;
     pub(crate) mod harness;
     pub(crate) mod lock;
     pub(crate) mod queue;
@@ -38,6 +39,10 @@ fn main() {
         case!(matrix::lock::contended).shown().deadline_s(600),
         case!(matrix::lock::held_up).shown().deadline_s(600),
         case!(matrix::lock::double_faults).shown().deadline_s(1200),
+        case!(matrix::cond::waits).shown().deadline_s(600),
+        case!(matrix::cond::notifies).shown().deadline_s(600),
+        case!(matrix::cond::double_faults).shown().deadline_s(600),
+        case!(matrix::cond::events).shown().deadline_s(600),
         case!(matrix::queue::send).shown().deadline_s(600),
         case!(matrix::queue::recv).shown().deadline_s(600),
         case!(matrix::queue::bursts).shown().deadline_s(600),
