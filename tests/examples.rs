@@ -33,6 +33,7 @@ fn main() {
         case!(word_count_draws_its_bar_on_a_terminal_alone),
         case!(crash_finds_everything_sound),
         case!(pipe_asks_and_is_answered),
+        case!(locks_play_their_scenes),
     ])
 }
 
@@ -354,5 +355,15 @@ fn pipe_asks_and_is_answered() {
         "child-3         was ended by SIGKILL: its pipe says end of stream",
     ] {
         assert!(out.contains(part), "expected {part:?} in:\n{out}");
+fn locks_play_their_scenes() {
+    let (out, err, status) = run("06_locks", &[]);
+    assert_eq!((err.as_str(), status), ("", 0));
+    for told in [
+        "4 children added 1,000 each: 4,000",
+        "(clumsy) died; the sum is repaired: 4,000",
+        "filled the plate 3 times, the guest emptied it 3 times",
+        "3 runners waited for the start, 3 ran",
+    ] {
+        assert!(out.contains(told), "expected `{told}` in:\n{out}");
     }
 }

@@ -15,6 +15,7 @@ mod matrix {
     pub(crate) mod account;
     pub(crate) mod actors;
     pub(crate) mod barrier;
+    pub(crate) mod cond;
     pub(crate) mod harness;
     pub(crate) mod lock;
     pub(crate) mod once;
@@ -55,6 +56,10 @@ fn main() {
         case!(matrix::once::reentrant).shown().deadline_s(600),
         case!(matrix::pipe::send_whole_or_not).shown().deadline_s(600),
         case!(matrix::pipe::recv_what_is_not_taken_is_there).shown().deadline_s(600),
+        case!(matrix::cond::waits).shown().deadline_s(600),
+        case!(matrix::cond::notifies).shown().deadline_s(600),
+        case!(matrix::cond::double_faults).shown().deadline_s(600),
+        case!(matrix::cond::events).shown().deadline_s(600),
         case!(matrix::queue::send).shown().deadline_s(600),
         case!(matrix::queue::recv).shown().deadline_s(600),
         case!(matrix::queue::bursts).shown().deadline_s(600),

@@ -42,7 +42,7 @@ pub(crate) fn buffer_with_deaths() {
     let done = region.place_slice(SEATS, |_| Counter::new("operations")).unwrap();
     let work = |seat: usize, seed: u64| {
         let mut rng = Rng::new(seed);
-        let produces = seat % 2 == 0;
+        let produces = seat.is_multiple_of(2);
         let (mine, theirs) = if produces { (emptied, filled) } else { (filled, emptied) };
         let blocked = |b: &Buffer| if produces { b[0] == SLOTS as u64 } else { b[0] == 0 };
         loop {
