@@ -40,6 +40,8 @@
 //! | a number that all add to | [`Counter`], std's atomics | `01_counter_race` |
 //! | a value that one at a time may change | [`Mutex`] | `01_counter_race`, `03_crash` |
 //! | a lock under guard types of your own | [`RawMutex`] | [`RawMutex`] |
+//! | at most n at a time; counted signals | [`Semaphore`] | [`Semaphore`] |
+//! | wait until all have come | [`Barrier`] | [`Barrier`] |
 //! | messages of fixed size, in order, from many to many | [`RingQueue`] | `02_word_count` |
 //! | messages at the highest rate, from one to one | [`RingQueue::producer`], [`RingQueue::consumer`] | [`queue`] |
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |

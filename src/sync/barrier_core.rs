@@ -441,5 +441,5 @@ impl BarrierCore {
 
 /// What `ends` says about the reset that ended this round: which reset it was, counted from 1, and the generation.
 fn end_word(round: Round) -> u64 {
-    (round.resets() + 1 & RESETS_MASK) << 32 | u64::from(round.generation())
+    ((round.resets() + 1) & RESETS_MASK) << 32 | u64::from(round.generation())
 }
