@@ -137,21 +137,25 @@ pub(crate) fn breaks() {
         barrier.reset();
         scene.end();
     });
+    // Either of the two may be the third; the other one finds itself alone.
     let held_up =
         Scenario::new("wait, the last of three, held up while one more comes", meeting(3))
             .bystander("party 1", party)
             .bystander("party 2", party)
-            .bystander("one of the next round", |barrier: &Meeting, scene: &Scene| {
+            .bystander("one more", |barrier: &Meeting, scene: &Scene| {
                 scene.hold();
-                let _ = barrier.wait();
+                let _ = barrier.wait_timeout(Duration::from_millis(1));
             })
-            .victim(arrives)
+            .victim(|barrier, scene| {
+                warm();
+                scene.begin();
+                let _ = barrier.wait_timeout(Duration::from_millis(5));
+                scene.end();
+            })
             .pauses()
-            .check(|barrier, scene| {
-                // The late one took the victim's place in this round, or both are in the next one: end that.
-                while !(0..3).all(|seat| scene.has_ended(seat)) {
-                    barrier.abort();
-                }
+            .every(coarse(3))
+            .check(|_, scene| {
+                scene.await_ended(3);
                 match scene.logged()[..] {
                     [COMPLETE, COMPLETE] => Ok(COMPLETE),
                     ref logged => Err(Fault::torn(format!("{logged:?}"))),
@@ -160,15 +164,19 @@ pub(crate) fn breaks() {
     conclude("barrier-breaks", [times_out, aborts, resets, held_up]);
 }
 
-/// The last one to arrive dies at some of its instructions, and one that waits at some of its own: the other one that waits is told
-/// how it ended.
+/// One that aborts dies at some of its instructions, and one that waits at some of its own: the other one that waits is told.
 pub(crate) fn double_faults() {
-    let pair = Scenario::new("wait, the last killed; another killed; one more asleep", meeting(3))
-        .first_victim(coarse(60), arrives)
+    let pair = Scenario::new("abort, killed; a woken one killed; one more asleep", meeting(3))
+        .first_victim(coarse(15), |barrier, scene| {
+            warm();
+            scene.begin();
+            barrier.abort();
+            scene.end();
+        })
         .first_dies_late()
         .every(coarse(61))
         .victim(arrives)
         .follower("a party", party)
-        .check(|barrier, scene| told(barrier, scene, 1, &[COMPLETE, DIED, ABORTED]));
+        .check(|barrier, scene| told(barrier, scene, 1, &[DIED, ABORTED]));
     conclude("barrier-double", [pair]);
 }

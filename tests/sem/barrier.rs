@@ -84,7 +84,8 @@ pub(crate) fn timeout_breaks_it_for_all() {
 pub(crate) fn abort_and_reset() {
     By::each(|by| {
         let barrier = barrier(3);
-        let breaks: [(fn(&Barrier), BarrierError); 2] =
+        type Break = (fn(&Barrier), BarrierError);
+        let breaks: [Break; 2] =
             [(Barrier::abort, BarrierError::Aborted), (Barrier::reset, BarrierError::Reset)];
         for (breaks, error) in breaks {
             let work = |_: usize, _: &Seats| assert_eq!(barrier.wait(), Err(error.clone()));
@@ -117,7 +118,7 @@ pub(crate) fn abort_and_reset() {
 /// As many parties as there may be, all asleep but the last.
 pub(crate) fn limits() {
     for parties in [0, Barrier::MAX_PARTIES + 1] {
-        let refused = catch_unwind(AssertUnwindSafe(|| drop(Barrier::new(parties))));
+        let refused = catch_unwind(AssertUnwindSafe(|| _ = Barrier::new(parties)));
         assert!(refused.is_err());
     }
     let parties = Barrier::MAX_PARTIES;
