@@ -39,7 +39,8 @@ pub(crate) struct Monitor {
     version: AtomicU64,
     /// Always 0; see M4.
     alarm: AtomicU32,
-    _unused: u32,
+    /// Always 0; for a mutant.
+    zero: AtomicU32,
 }
 
 /// What a monitor guards, as far as the monitor must know it. All calls are made under the lock.
@@ -103,7 +104,7 @@ impl Monitor {
             changed: EventCount::new(),
             version: AtomicU64::new(0),
             alarm: AtomicU32::new(0),
-            _unused: 0,
+            zero: AtomicU32::new(0),
         }
     }
 
@@ -114,7 +115,7 @@ impl Monitor {
             changed: EventCount::new(),
             version: AtomicU64::new(0),
             alarm: AtomicU32::new(0),
-            _unused: 0,
+            zero: AtomicU32::new(0),
         }
     }
 
@@ -127,7 +128,7 @@ impl Monitor {
         me: u32,
         patience: Patience,
         state: &S,
-        attempt: impl Fn(bool) -> Attempt<R>,
+        mut attempt: impl FnMut(bool) -> Attempt<R>,
     ) -> Result<R, GaveUp> {
         kernel.begin(&self.alarm);
         let is_inside = self.lock.acquire_free(me);
@@ -150,7 +151,7 @@ impl Monitor {
         me: u32,
         patience: Patience,
         state: &S,
-        attempt: impl Fn(bool) -> Attempt<R>,
+        mut attempt: impl FnMut(bool) -> Attempt<R>,
         mut is_inside: bool,
     ) -> Result<R, GaveUp> {
         let mut armed = None;
@@ -263,7 +264,7 @@ impl Monitor {
         };
         let inside = match cfg!(feature = "mutant-monitor-no-owner-compare") {
             false => self.lock.owner_word(),
-            true => &self.alarm,
+            true => &self.zero,
         };
         let sleep = Sleep {
             bell: self.changed.bell(),
