@@ -281,6 +281,25 @@ fn shuttle_work_holder_dies() {
     });
 }
 
+/// What comes back, from the living and from the dead, comes back to its old place.
+#[test]
+fn shuttle_work_order_with_deaths() {
+    explore(1, || {
+        let mut stage = Stage::new(2, 0, 2, 300);
+        stage.queue = Arc::new(Watched::new(3, 3));
+        let last = stage.last();
+        for index in 0..3 {
+            stage.queue.send(&last, EVER, index).unwrap();
+        }
+        let gives_back = |party: &Party, queue: &Watched| {
+            let item = queue.recv(party, EVER).unwrap();
+            queue.end(party, item, End::Again);
+        };
+        join([stage.start(1, gives_back), stage.start(2, gives_back)]);
+        stage.queue.settle(&last);
+    });
+}
+
 /// One sends and joins, others work and die; the joiner is told when all is done with.
 #[test]
 fn shuttle_work_join_with_deaths() {

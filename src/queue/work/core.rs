@@ -17,7 +17,7 @@ use crate::queue::work::slot;
 use crate::queue::work::slot::{Slot, get, set};
 use crate::queue::work::table::{End, Holder, Letter, Table, TableHead};
 use crate::sync::kernel::Kernel;
-use crate::sync::monitor::{Attempt, EVERYBODY, Lives, Monitor, NOBODY, State};
+use crate::sync::monitor::{Attempt, EVERYBODY, Lives, Monitor, NOBODY, ONE, State};
 use crate::sync::patience::{GaveUp, Patience};
 
 /// The words of a work queue besides its slots, holders and blocks.
@@ -284,6 +284,9 @@ impl<'a> Work<'a> {
 
     /// W1.
     fn reap<K: Kernel>(&self, kernel: &K) -> bool {
+        if cfg!(feature = "mutant-work-reap-late") && self.table.ready() > 0 {
+            return false;
+        }
         self.table.reap(|id| id != self.me && kernel.is_dead(id))
     }
 
@@ -305,7 +308,7 @@ impl<'a> Work<'a> {
         }
         set(&head.waiting, 0);
         set(&head.last_chance, 0);
-        EVERYBODY
+        if cfg!(feature = "mutant-work-wakes-one") { ONE } else { EVERYBODY }
     }
 }
 
