@@ -18,6 +18,7 @@ mod matrix {
     pub(crate) mod cond;
     pub(crate) mod harness;
     pub(crate) mod lock;
+    pub(crate) mod message;
     pub(crate) mod once;
     pub(crate) mod pipe;
     pub(crate) mod queue;
@@ -65,6 +66,10 @@ fn main() {
         case!(matrix::queue::bursts).shown().deadline_s(600),
         case!(matrix::queue::held_ends).shown().deadline_s(600),
         case!(matrix::queue::close).shown().deadline_s(600),
+        case!(matrix::message::send).shown().deadline_s(600),
+        case!(matrix::message::recv).shown().deadline_s(600),
+        case!(matrix::message::lent_and_closed).shown().deadline_s(600),
+        case!(matrix::message::double_faults).shown().deadline_s(1200),
         case!(matrix::queue_faults::held_up).shown().deadline_s(600),
         case!(matrix::queue_faults::deaths_while_held_up).shown().deadline_s(1200),
         case!(matrix::queue_faults::double_faults).shown().deadline_s(1200),

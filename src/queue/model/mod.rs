@@ -1,7 +1,13 @@
 //! The ring and the work queue under the model checkers, over the model kernel of `sync/model`.
 
 #[cfg(loom)]
+mod loom_bytes;
+#[cfg(loom)]
 mod loom_ring;
+#[cfg(shuttle)]
+mod records;
+#[cfg(shuttle)]
+mod shuttle_bytes;
 #[cfg(shuttle)]
 mod shuttle_ring;
 #[cfg(shuttle)]
