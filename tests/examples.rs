@@ -355,6 +355,9 @@ fn pipe_asks_and_is_answered() {
         "child-3         was ended by SIGKILL: its pipe says end of stream",
     ] {
         assert!(out.contains(part), "expected {part:?} in:\n{out}");
+    }
+}
+
 fn locks_play_their_scenes() {
     let (out, err, status) = run("06_locks", &[]);
     assert_eq!((err.as_str(), status), ("", 0));

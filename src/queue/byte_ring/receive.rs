@@ -244,7 +244,12 @@ impl<R: Records> ByteRing<'_, R> {
         // The record lies below `take`, and nobody else looks at this mark before it is READY.
         header.late.store(1, Ordering::Relaxed);
         header.state.store(READY, Ordering::Release);
-        common.sent.ring(kernel, me, &common.alarm);
+        if self.is_closed() {
+            // Others wait for this message to be finished, and only one of them can have it.
+            common.sent.ring_all(kernel);
+        } else {
+            common.sent.ring(kernel, me, &common.alarm);
+        }
         kernel.end();
     }
 
