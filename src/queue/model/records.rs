@@ -172,9 +172,9 @@ impl Recorded {
         self.ring().len(party, party.id)
     }
 
-    /// Whether everything that was sent has been consumed, also by one that died of it.
-    pub(super) fn is_consumed(&self) -> bool {
-        self.ring().used() == 0
+    /// Whether somebody died who may have consumed a message by that.
+    pub(super) fn may_be_consumed(&self) -> bool {
+        !self.ledger().last_read.is_empty()
     }
 
     /// At the death of `party`.
