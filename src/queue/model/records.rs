@@ -172,9 +172,10 @@ impl Recorded {
         self.ring().len(party, party.id)
     }
 
-    /// Whether somebody died who may have consumed a message by that.
+    /// Whether a message has been received, also by one that died at it.
     pub(super) fn may_be_consumed(&self) -> bool {
-        !self.ledger().last_read.is_empty()
+        let ledger = self.ledger();
+        !ledger.received.is_empty() || !ledger.last_read.is_empty()
     }
 
     /// At the death of `party`.
