@@ -41,6 +41,7 @@
 //! | a value that one at a time may change | [`Mutex`] | `01_counter_race`, `03_crash` |
 //! | a lock under guard types of your own | [`RawMutex`] | [`RawMutex`] |
 //! | messages of fixed size, in order, from many to many | [`RingQueue`] | `02_word_count` |
+//! | messages of any type and size | [`Queue`] | [`Queue`] |
 //! | messages at the highest rate, from one to one | [`RingQueue::producer`], [`RingQueue::consumer`] | [`queue`] |
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |

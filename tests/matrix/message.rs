@@ -171,7 +171,7 @@ fn with_receivers(mut scenario: Scenario<Queue<()>>, count: usize) -> Scenario<Q
         scenario = scenario.bystander(format!("receiver {n}"), receiver);
     }
     // A message that is there does not stay while receivers sleep.
-    scenario.settles(move |queue, _| count == 0 || queue.used_bytes() == 0 || queue.len() == 0)
+    scenario.settles(move |queue, _| count == 0 || queue.used_bytes() == 0 || queue.is_empty())
 }
 
 fn with_sender(scenario: Scenario<Queue<()>>, bytes: usize) -> Scenario<Queue<()>> {

@@ -217,7 +217,7 @@ pub(crate) fn closed_queue_waits_for_a_view_elsewhere() {
         let queue = Queue::<u8>::new().unwrap();
         queue.send_bytes(&[1; 10]).unwrap();
         let work = |_, _: &Seats| {
-            while queue.len() > 0 {
+            while !queue.is_empty() {
                 std::thread::yield_now(); // until it is viewed
             }
             assert_eq!(queue.recv(), Err(NotReceived::Closed));

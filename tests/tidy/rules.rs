@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 7] = [
 ];
 
 /// Files that may hold `unsafe`; a folder stands for its files. Whoever adds one says in review why it is needed.
-const FENCED: [&str; 16] = [
+const FENCED: [&str; 18] = [
     "src/sys/",
     "src/shm/region.rs",
     "src/shm/roster.rs",
@@ -24,6 +24,8 @@ const FENCED: [&str; 16] = [
     "src/sync/model/",
     "src/sync/mutex.rs",
     "src/sync/raw_mutex.rs",
+    "src/queue/message/store.rs",
+    "src/queue/message/view.rs",
     "src/queue/model/",
     "src/queue/ring.rs",
     "src/process/board.rs",
