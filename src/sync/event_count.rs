@@ -10,7 +10,9 @@
 //! | `ARMED` | sleepers may sleep; every waker sees that | a waker → `RUNG`, then wakes one |
 //! | `RUNG` | a woken sleeper is on its way; wakers need not wake another | that sleeper → `ARMED` |
 //!
-//! The upper bits count the returns to `QUIET`, so that a stale sleeper's value never fits again.
+//! The upper bits count the returns to `QUIET` and the armings after a wake-up, so that a stale sleeper's value never fits again.
+//! (Else a wake-up between a sleeper's arming and its sleep could be hidden by one that re-arms the word and is killed: its alarm
+//! comes too early for that sleeper. Where every change moves a position that is compared, that would not matter.)
 //!
 //! - E1 Sleepers sleep on the *bell*, a word beside it that is always 0, and the kernel compares the word with the ARMED value
 //!   they saw *after* it has enqueued them there and on the alarm: a wake-up or a death from then on wakes them, one before
@@ -95,7 +97,10 @@ impl EventCount {
     fn make_armed<K: Kernel>(&self, kernel: &K) -> Armed {
         loop {
             let word = self.word.load(Ordering::SeqCst);
-            let armed = word & !STATE | ARMED;
+            // A wake-up that came between another's arming and its sleep must not be hidden from it by this arming, which may be
+            // the last thing that we do.
+            let rung = word & STATE == RUNG && !cfg!(feature = "mutant-same-arm");
+            let armed = (word & !STATE).wrapping_add(if rung { COUNT_ONE } else { 0 }) | ARMED;
             match word & STATE {
                 ARMED => return Armed { value: word, unarmed: false },
                 RUNG if cfg!(feature = "mutant-no-rearm") => {

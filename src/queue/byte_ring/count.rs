@@ -13,7 +13,7 @@ impl<R: Records> ByteRing<'_, R> {
     pub(crate) fn len<K: Kernel>(self, kernel: &K, me: u32) -> u64 {
         loop {
             let (take, tail) = (self.taken(), self.tail());
-            let settled = self.head() == take.units() && !self.has_claims(take, tail);
+            let settled = self.head() == take.units() && !self.has_claims(take);
             // Positions do not repeat: at the look at `head`, these were the tail and the take.
             if self.taken() != take || self.tail() != tail {
                 continue;

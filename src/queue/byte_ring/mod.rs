@@ -226,14 +226,15 @@ impl<R: Records> ByteRing<'_, R> {
     /// Whether a survey might give room back: something is in the zone, or was claimed and not yet taken.
     fn is_littered(self) -> bool {
         let take = self.taken();
-        self.head() != take.units() || self.has_claims(take, self.tail())
+        self.head() != take.units() || self.has_claims(take)
     }
 
     /// Whether a large message may be among those not taken.
-    fn has_claims(self, take: Mark, tail: Mark) -> bool {
+    fn has_claims(self, take: Mark) -> bool {
         let claimed = Mark(self.core.tail.claimed.load(Ordering::Acquire));
         let ahead = claimed.units().wrapping_sub(take.units());
-        ahead != 0 && ahead <= tail.units().wrapping_sub(take.units())
+        // Beyond the tail: of a claim that is just being made, perhaps not the first one, or of one that was not made.
+        ahead != 0 && ahead <= self.core.common.units
     }
 
     /// Wakes everybody who sleeps on anything here: after a death, or when the ring is closed.

@@ -172,9 +172,10 @@ impl Recorded {
         self.ring().len(party, party.id)
     }
 
-    /// Whether everything that was sent has been consumed, also by one that died of it.
-    pub(super) fn is_consumed(&self) -> bool {
-        self.ring().used() == 0
+    /// Whether a message has been received, also by one that died at it.
+    pub(super) fn may_be_consumed(&self) -> bool {
+        let ledger = self.ledger();
+        !ledger.received.is_empty() || !ledger.last_read.is_empty()
     }
 
     /// At the death of `party`.
