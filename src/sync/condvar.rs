@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 /// - **Fork**: a child may not wait with a guard that it inherited (it panics).
 /// - **One mutex**: a condition variable belongs to the mutex that it was first waited with, at that address.
 ///
-/// While anybody waits, locking and unlocking that mutex costs some three times as much; after a waiter was killed, for ever.
+/// While anybody waits, locking and unlocking that mutex costs some five times as much; after a waiter was killed, for ever.
 ///
 /// ```
 /// # fn main() -> offspring::Result<()> {
