@@ -18,6 +18,7 @@ use support::case;
 fn main() {
     floors::without_backstop();
     support::run(&[
+        case!(api::vectors_of_bytes_travel_as_postcard),
         case!(api::values_of_many_types),
         case!(api::errors_give_the_message_back),
         case!(api::too_large_names_both_sizes),

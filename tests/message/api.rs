@@ -247,3 +247,23 @@ pub(crate) fn capacity() {
     assert_eq!(queue.used_bytes(), queue.capacity_bytes());
     assert!(until(|| queue.try_recv().is_err(), LONG));
 }
+
+/// `Vec<u8>` has a short way through the codec; what travels must be what serde would have written.
+pub(crate) fn vectors_of_bytes_travel_as_postcard() {
+    let queue = Queue::<Vec<u8>>::new().unwrap();
+    for length in [0usize, 1, 127, 128, 129, 300, 16_383, 16_384, 70_000] {
+        let bytes: Vec<u8> = (0..length).map(|n| n as u8).collect();
+        queue.send(bytes.clone()).unwrap();
+        assert_eq!(queue.recv_bytes().unwrap(), postcard::to_stdvec(&bytes).unwrap());
+        queue.send_bytes(&postcard::to_stdvec(&bytes).unwrap()).unwrap();
+        assert_eq!(queue.recv().unwrap(), bytes);
+    }
+    // Too few, too many, no length, a length that is none.
+    for wrong in [&[3u8, 1, 2][..], &[1, 1, 2], &[], &[0xff; 12]] {
+        queue.send_bytes(wrong).unwrap();
+        let error = queue.recv().unwrap_err();
+        assert!(error.to_string().contains("Vec<u8>"), "{error}");
+    }
+    queue.send(vec![7]).unwrap();
+    assert_eq!(queue.recv().unwrap(), [7]);
+}

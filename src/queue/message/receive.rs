@@ -1,6 +1,6 @@
 //! Receiving: a value decoded by the caller, bytes into memory of the caller, or a look at the bytes where they are.
 
-use super::{Queue, SMALL_BYTES, View, scratch};
+use super::{Queue, SMALL_BYTES, View, codec, scratch};
 use crate::deadline::Deadline;
 use crate::queue::byte_ring::{Got, Limit};
 use crate::queue::error::NotReceived;
@@ -71,9 +71,9 @@ impl<T: DeserializeOwned> Queue<T> {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotReceived> {
     let failed = |detail| NotReceived::Decode { type_name: type_name::<T>(), detail };
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(failed(format!("{} bytes are left over", rest.len()))),
+    match codec::decode(bytes) {
+        Ok((value, 0)) => Ok(value),
+        Ok((_, rest)) => Err(failed(format!("{rest} bytes are left over"))),
         Err(error) => Err(failed(error.to_string())),
     }
 }

@@ -1,12 +1,11 @@
 //! Sending: a value encoded by the caller, or bytes as they are.
 
-use super::{Queue, scratch};
+use super::{Queue, codec, scratch};
 use crate::deadline::Deadline;
 use crate::queue::error::{NotSent, Unsent};
 use crate::queue::ring_core::{Failed, Patience};
 use crate::shm::roster;
 use crate::sync::linux::Linux;
-use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use std::any::type_name;
 use std::time::{Duration, Instant};
@@ -49,38 +48,13 @@ impl<T: Serialize> Queue<T> {
 
     #[inline]
     fn send_value(&self, message: T, patience: Patience) -> Result<(), Unsent<T>> {
-        let sent = scratch::with(|buffer| {
-            match postcard::serialize_with_flavor(&message, Appender(buffer)) {
-                Ok(buffer) => self.send_slice(buffer, patience),
-                Err(error) => {
-                    Err(NotSent::Encode { type_name: type_name::<T>(), detail: error.to_string() })
-                }
+        let sent = scratch::with(|buffer| match codec::encode(&message, buffer) {
+            Ok(bytes) => self.send_slice(bytes, patience),
+            Err(error) => {
+                Err(NotSent::Encode { type_name: type_name::<T>(), detail: error.to_string() })
             }
         });
         sent.map_err(|reason| Unsent { message, reason })
-    }
-}
-
-/// Takes postcard's bytes: those of a `Vec<u8>` come one by one.
-struct Appender<'a>(&'a mut Vec<u8>);
-
-impl<'a> Flavor for Appender<'a> {
-    type Output = &'a [u8];
-
-    #[inline(always)]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<&'a [u8]> {
-        Ok(self.0)
     }
 }
 
