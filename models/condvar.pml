@@ -1,7 +1,7 @@
 /* The condition variable and its mutex (src/sync/cond_core.rs, lock_core.rs, condvar.rs): kill -9 at every step, no timed waits.
  *
  * Of N processes the first CONSUMERS lock, wait while there is no item, take one, unlock; the others lock, add an item, notify one
- * (-DALL: all), unlock; each ROUNDS times. Checked: who owns the lock is alone; and when nothing can move any more (Watch), nobody
+ * (-DALL: an item for each consumer, notify all), unlock; each ROUNDS times. Checked: who owns the lock is alone; and when nothing can move any more (Watch), nobody
  * sleeps for the lock, nobody sleeps at the condition variable while there is an item, with a dead owner, or when an owner has
  * died since it began to wait.
  *
@@ -215,7 +215,11 @@ again:  skip
 
   if
   :: i > CONSUMERS ->
+#ifdef ALL
+     STEP(items = items + CONSUMERS);
+#else
      STEP(items++);
+#endif
 #ifndef AFTER
      notify();
 #endif
@@ -280,7 +284,11 @@ notified_or_not:
   goto lock;
 
 left:
-  atomic { FORGET; since[i] = 0; assert(!pending[i]) };
+  atomic { FORGET; since[i] = 0;
+#ifndef NOT_WATCHED
+    assert(!pending[i])
+#endif
+  };
   goto next;
 die:
   KERNEL_EXIT(if :: owner == i -> deaths++ :: else fi; echoed[i] = false; since[i] = 0; FORGET; r = 0; watched = 0);
