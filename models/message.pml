@@ -11,9 +11,12 @@
  * The ends' locks are atomic and taken from the dead at once, as in ring.pml (lock.pml has the real ones). What is left out: the fast
  * receive (a part of the slow look), joined lengths, hints (`seen`, `landed`), `len`, and TooLong.
  *
+ * Who sleeps compares two words that byte_ring/ did not compare when this was written: `moved`, which a holder changes after it has
+ * changed its record and before it rings, and for room the tail, as it was before the look. -DNO_MOVED and -DNO_TAIL show why.
+ *
  * -DVIEW: a loan outlives its operation and is kept for ever, or finished; -DPUT_BACK: or put back.  -DLEND: small ones are lent too,
- * by the first receiver.  -DCLOSE: the first sender closes in the end.  -DGIVE_UP: deadlines.  -DPUT_BACK_ONE: as `put_back` was
- * once. Mutants: see runs.txt. */
+ * by the first receiver.  -DCLOSE: the first sender closes in the end.  -DGIVE_UP: deadlines.  -DPUT_BACK_ONE: `put_back` wakes one
+ * receiver of a closed queue. Mutants: see runs.txt. */
 #ifndef NS
 #define NS 1
 #endif
@@ -38,6 +41,8 @@
 #define FREED 2
 #define EVENTS 3
 #include "kernel.h"
+/* A step without a choice in it: cheaper to compile. */
+#define DO(...) if :: d_step { __VA_ARGS__ } :: atomic { kills > 0 -> kills--; goto die } fi
 
 #ifdef ALARM_WAKES_ONE
 #define WAKE_EVERYBODY skip
@@ -91,7 +96,7 @@ bool verdict;
 #define MOVE skip
 #define SAME_MOVED(awake) skip
 #else
-#define MOVE STEP(moved++)
+#define MOVE DO(moved++)
 #define SAME_MOVED(awake) SAME(moved == seen_moved, awake)
 #endif
 #define IS_FREE(e) (owner_of[e] == 0 || dead[owner_of[e]])
@@ -108,7 +113,7 @@ bool verdict;
      fi \
   :: atomic { kills > 0 -> kills--; goto die } \
   fi
-#define UNLOCK_END(e) STEP(owner_of[e] = 0)
+#define UNLOCK_END(e) DO(owner_of[e] = 0)
 #define IS_BARE (tail == take_ && head == take_)
 #define HAS_CLAIMS (claimed > take_ && claimed <= tail)
 
@@ -135,31 +140,31 @@ bool verdict;
   what = (KIND(st) == READY -> ((below) && !late[AT(at)] -> S_OVER : S_MESSAGE) : \
          (KIND(st) == READING -> LEASE : (KIND(st) == WRITING -> VOID : S_OVER)))
 #define STANDING(below) \
-  STEP(st = state_[AT(at)]; if :: KIND(st) == READY || st == DONE -> CLASSIFY(below) :: else -> what = 0 fi); \
+  DO(st = state_[AT(at)]; if :: KIND(st) == READY || st == DONE -> CLASSIFY(below) :: else -> what = 0 fi); \
   if \
   :: what == 0 -> \
-     STEP(if :: !dead[WHO(st)] -> what = S_BUSY :: else -> SECOND_LOOK; CLASSIFY(below) fi) \
+     DO(if :: !dead[WHO(st)] -> what = S_BUSY :: else -> SECOND_LOOK; CLASSIFY(below) fi) \
   :: else \
   fi
 
 #define ZONE 1
 #define FRONT 2
 inline survey() {
-  STEP(lives = 0; found = 0; h = head; at = head; joins = false; must = ALL(WAITS));
+  DO(lives = 0; found = 0; h = head; at = head; joins = false; must = ALL(WAITS));
   do
   :: at == take_ -> break
   :: else ->
      STANDING(true);
      if
      :: what == S_OVER && at == h -> h++
-     :: what == S_OVER && at != h -> if :: !joins -> STEP(state_[AT(at)] = DONE); joins = true :: else fi
+     :: what == S_OVER && at != h -> if :: !joins -> DO(state_[AT(at)] = DONE); joins = true :: else fi
      :: what == S_MESSAGE -> joins = false; if :: !found -> found = ZONE; place = at :: else fi
      :: what == S_BUSY -> joins = false; lives = lives | BIT(WHO(st))
      fi;
-     atomic { at++; st = 0; what = 0 }
+     d_step { at++; st = 0; what = 0 }
   od;
   joins = false;
-  STEP(seen = tail);
+  DO(seen = tail);
   do
   :: found || at == seen -> break
   :: else ->
@@ -167,14 +172,14 @@ inline survey() {
      if
      :: what == S_MESSAGE -> found = FRONT; place = at
      :: what == S_BUSY -> lives = lives | BIT(WHO(st))
-     :: what == S_OVER && at == take_ -> STEP(if :: h == take_ -> h++ :: else fi; take_ = at + 1)
+     :: what == S_OVER && at == take_ -> DO(if :: h == take_ -> h++ :: else fi; take_ = at + 1)
      :: what == S_OVER && at != take_ -> skip
      fi;
-     atomic { at++; st = 0; what = 0 }
+     d_step { at++; st = 0; what = 0 }
   od;
   freed = (h != head);
-  if :: freed -> STEP(head = h) :: else fi;
-  atomic { h = 0; at = 0 }
+  if :: freed -> DO(head = h) :: else fi;
+  d_step { h = 0; at = 0 }
 }
 
 #ifdef FREE_ONE
@@ -187,27 +192,27 @@ inline survey() {
 
 /* send.rs, waiting.rs: wait_for_room. */
 proctype Sender(byte i) {
-  byte r, m, seen, seen_moved, watched, p, lives, found, place, at, h, st, what; bool armed, got, repair, freed, joins, on_turn;
+  byte r, m, seen, seen_moved, watched, p, lives, found, place, at, h, st, what; bool armed, got, repair, freed, joins, on_turn; byte seen_tail;
   atomic { started == i - 1 -> started = i };
   do
   :: r == PUSHES -> break
   :: else ->
-     atomic { r++; m = (i - 1) * PUSHES + r; before[m] = returned };
+     d_step { r++; m = (i - 1) * PUSHES + r; before[m] = returned };
      BEGIN;
      do
      :: LOCK_END(PRODUCER, skip, closed, gone);
-        if :: got -> STEP(if :: claimed > tail -> claimed = tail :: else fi); got = false :: else fi;
-        STEP(got = closed);
+        if :: got -> DO(if :: claimed > tail -> claimed = tail :: else fi); got = false :: else fi;
+        DO(got = closed);
         if :: got -> UNLOCK_END(PRODUCER); goto gone :: else fi;
-        STEP(got = (tail - head < CAP));
+        DO(got = (tail - head < CAP));
         if
         :: got && IS_LARGE(m) ->
-           STEP(state_[AT(tail)] = WRITING | i; late[AT(tail)] = false; body[AT(tail)] = 0);
-           STEP(claimed = tail + 1);
-           STEP(place = tail; tail++; assert(!verdict))
+           DO(state_[AT(tail)] = WRITING | i; late[AT(tail)] = false; body[AT(tail)] = 0);
+           DO(claimed = tail + 1);
+           DO(place = tail; tail++; assert(!verdict))
         :: got && !IS_LARGE(m) ->
-           STEP(state_[AT(tail)] = READY; late[AT(tail)] = false; body[AT(tail)] = m);
-           STEP(tail++; landed = landed | BIT(m); assert(!verdict))
+           DO(state_[AT(tail)] = READY; late[AT(tail)] = false; body[AT(tail)] = m);
+           DO(tail++; landed = landed | BIT(m); assert(!verdict))
         :: else
         fi;
         UNLOCK_END(PRODUCER);
@@ -215,21 +220,21 @@ proctype Sender(byte i) {
         do
         :: arm(FREED);
            armed = true;
-           STEP(seen_moved = moved);
-           STEP(seen = take_; lives = 0; on_turn = false);
+           DO(seen_moved = moved; seen_tail = tail);
+           DO(seen = take_; lives = 0; on_turn = false);
 #ifndef NO_GIVE_BACK
-           STEP(got = (head != seen || claimed > seen && claimed <= tail));
+           DO(got = (head != seen || claimed > seen && claimed <= tail));
 #endif
            if
            :: got ->
               LOCK_END(CONSUMER, skip, closed, gone);
               survey();
-              atomic { on_turn = (head != take_); seen = (on_turn -> turn : take_); must = 0; found = 0; place = 0; got = false };
+              d_step { on_turn = (head != take_); seen = (on_turn -> turn : take_); must = 0; found = 0; place = 0; got = false };
               UNLOCK_END(CONSUMER);
               if :: freed -> RING_FREED; freed = false :: else fi
            :: else
            fi;
-           STEP(got = (tail - head < CAP || closed));
+           DO(got = (tail - head < CAP || closed));
            if :: got -> break :: else fi;
 #ifdef GIVE_UP
            if :: true :: STEP(WAKE_BELL(FREED)); goto gone fi;
@@ -244,40 +249,43 @@ proctype Sender(byte i) {
            SAME((on_turn -> turn : take_) == seen, look);
 #endif
            SAME_MOVED(look);
+#ifndef NO_TAIL
+           SAME(tail == seen_tail, look);
+#endif
            SAME_EVENT(FREED, look);
 end_asleep:
            ASLEEP;
 look:      AWAKE;
            if :: got -> WAKE_EVERYBODY :: else fi;
-           atomic { got = false; seen = 0; seen_moved = 0; lives = 0; on_turn = false }
+           d_step { got = false; seen = 0; seen_moved = 0; lives = 0; on_turn = false; seen_tail = 0 }
         od;
-        atomic { got = false; seen = 0; seen_moved = 0; lives = 0; on_turn = false }
+        atomic { got = false; seen = 0; seen_moved = 0; lives = 0; on_turn = false; seen_tail = 0 }
      od;
      got = false;
      if
      :: IS_LARGE(m) ->
 #ifdef LAND_FIRST
-        STEP(state_[AT(place)] = READY; landed = landed | BIT(m); assert(!verdict));
-        STEP(body[AT(place)] = m)
+        DO(state_[AT(place)] = READY; landed = landed | BIT(m); assert(!verdict));
+        DO(body[AT(place)] = m)
 #else
-        STEP(body[AT(place)] = m);
-        STEP(assert(state_[AT(place)] == (WRITING | i)); state_[AT(place)] = READY; landed = landed | BIT(m); assert(!verdict));
+        DO(body[AT(place)] = m);
+        DO(assert(state_[AT(place)] == (WRITING | i)); state_[AT(place)] = READY; landed = landed | BIT(m); assert(!verdict));
         MOVE
 #endif
      :: else
      fi;
      ring(SENT);
-     if :: armed -> STEP(got = (tail - head < CAP)); if :: got -> RING_FREED :: else fi :: else fi;
-     atomic { returned = returned | BIT(m); FORGET };
+     if :: armed -> DO(got = (tail - head < CAP)); if :: got -> RING_FREED :: else fi :: else fi;
+     d_step { returned = returned | BIT(m); FORGET };
 gone:
      END;
-     atomic { FORGET; m = 0; on_turn = false }
+     d_step { FORGET; m = 0; on_turn = false; seen_tail = 0 }
   od;
 #ifdef CLOSE
   if
   :: i == 1 ->
      BEGIN;
-     STEP(closed = true);
+     DO(closed = true);
      WAKE_EVERYBODY;
      END
   :: else
@@ -286,7 +294,7 @@ gone:
   goto end;
 die:
   KERNEL_EXIT(skip);
-  atomic { FORGET; m = 0; r = 0; on_turn = false; watched = 0 };
+  d_step { FORGET; m = 0; r = 0; on_turn = false; seen_tail = 0; watched = 0 };
 end: skip
 }
 
@@ -300,8 +308,8 @@ proctype Receiver(byte i) {
      r++;
      BEGIN;
      do
-     :: STEP(was_closed = closed; lives = 0; seen = tail; seen_moved = moved);
-        STEP(got = !IS_BARE);
+     :: DO(was_closed = closed; lives = 0; seen = tail; seen_moved = moved);
+        DO(got = !IS_BARE);
         if
         :: got ->
            LOCK_END(CONSUMER, if :: armed -> STEP(WAKE_BELL(SENT)) :: else fi, closed && IS_BARE, again);
@@ -310,7 +318,7 @@ proctype Receiver(byte i) {
            if
            :: found ->
               /* pick */
-              atomic {
+              d_step {
                 m = body[AT(place)]; assert(m != 0 && landed & BIT(m) && !(eaten & BIT(m))); assert(!(must & before[m])); must = 0;
 #ifdef LEND
                 lends = (i == NS + 1 || IS_LARGE(m))
@@ -321,37 +329,37 @@ proctype Receiver(byte i) {
               if
               :: found == ZONE ->
 #ifndef NO_TURN
-                 STEP(turn++)
+                 DO(turn++)
 #else
                  skip
 #endif
               :: else ->
                  at = take_;
 #ifndef NO_LATE
-                 do :: at != place -> STEP(late[AT(at)] = true); at++ :: else -> break od;
+                 do :: at != place -> DO(late[AT(at)] = true); at++ :: else -> break od;
 #endif
-                 if :: place != take_ -> STEP(take_ = place) :: else fi;
+                 if :: place != take_ -> DO(take_ = place) :: else fi;
                  at = 0
               fi;
               if
-              :: lends -> STEP(state_[AT(place)] = READING | i)
+              :: lends -> DO(state_[AT(place)] = READING | i)
               :: else ->
                  if
-                 :: found == ZONE || KIND(state_[AT(place)]) == READING -> STEP(state_[AT(place)] = DONE; EAT(m); st = 1)
+                 :: found == ZONE || KIND(state_[AT(place)]) == READING -> DO(state_[AT(place)] = DONE; EAT(m); st = 1)
                  :: else
                  fi
               fi;
-              if :: found == FRONT -> STEP(take_ = place + 1; if :: !lends && !st -> EAT(m) :: else fi) :: else fi;
+              if :: found == FRONT -> DO(take_ = place + 1; if :: !lends && !st -> EAT(m) :: else fi) :: else fi;
               st = 0;
               if
               :: !lends ->
-                 atomic { h = head; at = head };
+                 d_step { h = head; at = head };
                  do
                  :: at == take_ -> break
-                 :: else -> STANDING(true); if :: what == S_OVER -> atomic { at++; h++; st = 0; what = 0 } :: else -> break fi
+                 :: else -> STANDING(true); if :: what == S_OVER -> d_step { at++; h++; st = 0; what = 0 } :: else -> break fi
                  od;
-                 if :: h != head -> STEP(head = h); freed = true :: else fi;
-                 atomic { at = 0; h = 0; st = 0; what = 0 }
+                 if :: h != head -> DO(head = h); freed = true :: else fi;
+                 d_step { at = 0; h = 0; st = 0; what = 0 }
               :: else
               fi
            :: else -> must = 0
@@ -361,7 +369,7 @@ proctype Receiver(byte i) {
            if
            :: found ->
 #ifndef NO_CHAIN
-              if :: armed -> STEP(got = !IS_BARE); if :: got -> ring(SENT) :: else fi :: else fi;
+              if :: armed -> DO(got = !IS_BARE); if :: got -> ring(SENT) :: else fi :: else fi;
 #endif
               break
            :: else
@@ -371,12 +379,12 @@ proctype Receiver(byte i) {
         if
         :: was_closed && !settled ->
 #ifndef NO_DRAIN
-           STEP(IS_FREE(PRODUCER) -> if :: owner_of[PRODUCER] && claimed > tail -> claimed = tail :: else fi; owner_of[PRODUCER] = 0);
+           DO(IS_FREE(PRODUCER) -> if :: owner_of[PRODUCER] && claimed > tail -> claimed = tail :: else fi; owner_of[PRODUCER] = 0);
 #endif
            settled = true;
            goto again
         :: was_closed && settled && !(lives & ~BIT(i)) ->
-           atomic { verdict = true; assert(!ANY(MESSAGE)) };
+           d_step { verdict = true; assert(!ANY(MESSAGE)) };
            goto gone
         :: else
         fi;
@@ -400,7 +408,7 @@ look:      AWAKE;
            if :: got -> WAKE_EVERYBODY :: else fi
         :: else -> armed = true
         fi;
-        atomic { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = false };
+        d_step { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = false };
         arm(SENT);
 again:  atomic { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = false; found = 0; place = 0 }
      od;
@@ -417,13 +425,13 @@ again:  atomic { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = 
         :: skip
 #ifdef PUT_BACK
         :: BEGIN;
-           STEP(late[AT(place)] = true);
-           STEP(assert(state_[AT(place)] == (READING | i)); state_[AT(place)] = READY);
+           DO(late[AT(place)] = true);
+           DO(assert(state_[AT(place)] == (READING | i)); state_[AT(place)] = READY);
            MOVE;
 #ifdef PUT_BACK_ONE
            ring(SENT);
 #else
-           STEP(got = closed);
+           DO(got = closed);
            if :: got -> wake_all_on(SENT) :: else -> ring(SENT) fi;
 #endif
            goto gone
@@ -433,26 +441,26 @@ again:  atomic { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = 
         BEGIN;
 #endif
         /* finish */
-        STEP(assert(state_[AT(place)] == (READING | i) && body[AT(place)] == m); state_[AT(place)] = DONE; EAT(m));
+        DO(assert(state_[AT(place)] == (READING | i) && body[AT(place)] == m); state_[AT(place)] = DONE; EAT(m));
         MOVE;
-        atomic { place = 0; m = 0 };
-        STEP(if :: IS_FREE(CONSUMER) -> owner_of[CONSUMER] = i; got = true :: else fi);
+        d_step { place = 0; m = 0 };
+        DO(if :: IS_FREE(CONSUMER) -> owner_of[CONSUMER] = i; got = true :: else fi);
         if
         :: got ->
            got = false;
            survey();
-           atomic { must = 0; freed = false; found = 0; place = 0; lives = 0; seen = 0 };
+           d_step { must = 0; freed = false; found = 0; place = 0; lives = 0; seen = 0 };
            UNLOCK_END(CONSUMER)
         :: else
         fi;
         RING_FREED;
-        STEP(got = closed);
+        DO(got = closed);
         if :: got -> wake_all_on(SENT) :: else fi
      :: else
      fi;
 gone:
      END;
-     atomic { FORGET; m = 0; settled = false; was_closed = false; lends = false }
+     d_step { FORGET; m = 0; settled = false; was_closed = false; lends = false }
   od;
   goto end;
 #ifdef VIEW
@@ -462,7 +470,7 @@ end_hold:
 #endif
 die:
   KERNEL_EXIT(skip);
-  atomic { FORGET; m = 0; r = 0; settled = false; was_closed = false; lends = false; watched = 0 };
+  d_step { FORGET; m = 0; r = 0; settled = false; was_closed = false; lends = false; watched = 0 };
 end: skip
 }
 
