@@ -114,7 +114,7 @@ impl Books {
         }
         let mut all = Vec::new();
         while !(0..bystanders).all(|bystander| scene.has_ended(bystander)) {
-            if self.receivers == 0 {
+            if self.receivers + self.ones == 0 {
                 all.extend(queue.try_recv_bytes().ok().map(|bytes| number(&bytes)));
             }
             std::thread::yield_now();
