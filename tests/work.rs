@@ -29,6 +29,7 @@ fn main() {
         case!(api::long_delivery_costs_one_place),
         case!(api::blocked_sender_gets_room),
         case!(api::close_waits_for_deliveries),
+        case!(api::iterators_end_when_closed),
         case!(api::timeouts),
         case!(api::panic_gives_back),
         case!(deaths::killed_holders_item_comes_first),

@@ -1,6 +1,6 @@
 //! Dead letters.
 
-use offspring::queue::{Refusal, WorkLimits, WorkRecvError};
+use offspring::queue::{NotReceived, NotSent, WorkLimits};
 use offspring::{Builder, WorkQueue};
 use serde::{Deserialize, Serialize};
 
@@ -66,12 +66,12 @@ pub(crate) fn undecodable_items() {
     [2, 3, 4].into_iter().for_each(|n| queue.send(Even(n)).unwrap());
     assert_eq!(queue.recv().unwrap().ack(), Even(2));
     let error = queue.recv().unwrap_err();
-    assert!(matches!(error, WorkRecvError::Decode(_)), "{error:?}");
+    assert!(matches!(error, NotReceived::Decode { .. }), "{error:?}");
     assert!(error.to_string().contains("Even"), "{error}");
     assert_eq!(queue.recv().unwrap().ack(), Even(4), "the next one is not harmed");
     let letters = queue.dead_letters();
     assert_eq!((letters.len(), letters[0].attempts()), (1, 1));
-    assert!(letters[0].value().unwrap_err().type_name().contains("Even"));
+    assert!(letters[0].value().unwrap_err().to_string().contains("Even"));
     assert!(queue.take_dead_letter().unwrap().into_value().is_err());
 
     // A decoder that panics gives the item back, until it is a dead letter.
@@ -80,7 +80,7 @@ pub(crate) fn undecodable_items() {
         let recv = std::panic::AssertUnwindSafe(|| queue.try_recv().map(drop));
         assert!(std::panic::catch_unwind(recv).is_err());
     }
-    assert_eq!(queue.try_recv().map(drop), Err(WorkRecvError::Empty));
+    assert_eq!(queue.try_recv().map(drop), Err(NotReceived::Empty));
     assert_eq!(queue.dead_letter_count(), 1);
 }
 
@@ -114,9 +114,9 @@ pub(crate) fn keep_their_places() {
     queue.send(vec![1; 700]).unwrap();
     queue.send(vec![2; 100]).unwrap();
     queue.recv().unwrap().nack();
-    assert_eq!(queue.try_send(Vec::new()).unwrap_err().reason(), &Refusal::Full);
+    assert_eq!(queue.try_send(Vec::new()).unwrap_err().reason(), &NotSent::Full);
     queue.recv().unwrap().ack();
-    assert_eq!(queue.try_send(vec![3; 700]).unwrap_err().reason(), &Refusal::Full);
+    assert_eq!(queue.try_send(vec![3; 700]).unwrap_err().reason(), &NotSent::Full);
     assert_eq!(queue.take_dead_letter().unwrap().into_value().unwrap().len(), 700);
     queue.try_send(vec![3; 1000]).unwrap();
     assert_eq!(queue.recv().unwrap().ack(), vec![3; 1000]);
