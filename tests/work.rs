@@ -42,6 +42,7 @@ fn main() {
         case!(deaths::closed_queue_ends_after_the_last_death),
         case!(letters::after_max_attempts),
         case!(letters::undecodable_items),
+        case!(letters::bytes_left_over_are_an_error),
         case!(letters::taken_and_retried),
         case!(letters::keep_their_places),
         case!(stopped::stopped_holder_keeps_its_item),

@@ -61,6 +61,32 @@ impl<'de> Deserialize<'de> for Even {
     }
 }
 
+/// Sends two numbers and receives one of them.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(into = "(u8, u8)", from = "u8")]
+struct Half(u8);
+
+impl From<Half> for (u8, u8) {
+    fn from(half: Half) -> (u8, u8) {
+        (half.0, half.0)
+    }
+}
+
+impl From<u8> for Half {
+    fn from(number: u8) -> Half {
+        Half(number)
+    }
+}
+
+pub(crate) fn bytes_left_over_are_an_error() {
+    let queue = WorkQueue::<Half>::new(2).unwrap();
+    queue.send(Half(1)).unwrap();
+    let error = queue.recv().unwrap_err();
+    assert!(matches!(error, NotReceived::Decode { .. }), "{error:?}");
+    let letter = queue.take_dead_letter().unwrap();
+    assert_eq!(letter.value().unwrap_err(), &error, "the letter says why, as the receive did");
+}
+
 pub(crate) fn undecodable_items() {
     let queue = WorkQueue::<Even>::new(8).unwrap();
     [2, 3, 4].into_iter().for_each(|n| queue.send(Even(n)).unwrap());
