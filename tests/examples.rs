@@ -16,6 +16,7 @@ use support::{Rng, case, seed};
 const RACE: &str = "01_counter_race";
 const COUNT: &str = "02_word_count";
 const CRASH: &str = "03_crash";
+const QUEUE: &str = "04_queue";
 const PIPE: &str = "05_pipe";
 
 fn main() {
@@ -32,6 +33,7 @@ fn main() {
         case!(word_count_without_arguments_counts_this_repository),
         case!(word_count_draws_its_bar_on_a_terminal_alone),
         case!(crash_finds_everything_sound),
+        case!(queue_loses_nothing),
         case!(pipe_asks_and_is_answered),
         case!(locks_play_their_scenes),
     ])
@@ -106,6 +108,7 @@ fn bad_arguments_get_one_line_and_status_2() {
         (COUNT, &["-x", "Cargo.toml"]),
         (CRASH, &["--rounds", "many"]),
         (CRASH, &["now"]),
+        (QUEUE, &["--orders", "none"]),
         (PIPE, &["--requests", "0"]),
     ];
     for (name, args) in bad {
@@ -117,7 +120,7 @@ fn bad_arguments_get_one_line_and_status_2() {
 }
 
 fn help_is_no_error() {
-    for name in [RACE, COUNT, CRASH, PIPE] {
+    for name in [RACE, COUNT, CRASH, QUEUE, PIPE] {
         let (out, err, status) = run(name, &["--help"]);
         assert_eq!((err.as_str(), status), ("", 0));
         assert!(out.contains(&format!("Usage: {name}")), "{out}");
@@ -342,6 +345,24 @@ fn crash_finds_everything_sound() {
     ] {
         assert!(out.contains(part), "expected {part:?} in:\n{out}");
     }
+}
+
+fn queue_loses_nothing() {
+    let (out, err, status) = run(QUEUE, &["--orders", "1500"]);
+    assert_eq!((err.as_str(), status), ("", 0), "{out}");
+    for part in [
+        "len says 3, and 3 are received",
+        "1 producer sent 1,500 orders and 3 times `End`; 3 consumers took ",
+        "2 producers sent 1,500 orders, then the queue was closed; 3 consumers took ",
+        "orders are in the queue, whole and in order",
+        "are still there",
+        "the next order goes to another",
+        "delivered again, attempt 2",
+    ] {
+        assert!(out.contains(part), "expected {part:?} in:\n{out}");
+    }
+    let (_, err, status) = run(QUEUE, &["--orders", "1"]);
+    assert_eq!((err.as_str(), status), ("", 0));
 }
 
 fn pipe_asks_and_is_answered() {

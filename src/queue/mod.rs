@@ -13,6 +13,8 @@ mod iter;
 #[cfg(not(any(loom, shuttle)))]
 mod message;
 #[cfg(not(any(loom, shuttle)))]
+mod message_error;
+#[cfg(not(any(loom, shuttle)))]
 mod pacer;
 #[cfg(not(any(loom, shuttle)))]
 pub mod pipe;
@@ -30,16 +32,17 @@ mod model;
 pub use self::{
     ends::{Consumer, Producer},
     error::{
-        NotReceived, NotSent, RecvError, RecvTimeoutError, SendError, SendManyError,
-        SendTimeoutError, TryRecvError, TrySendError, Unsent,
+        RecvError, RecvTimeoutError, SendError, SendManyError, SendTimeoutError, TryRecvError,
+        TrySendError,
     },
     iter::{Iter, TryIter},
     message::{Messages, MessagesNow, Queue, View},
+    message_error::{NotReceived, NotSent, Unsent},
     plain::Plain,
     ring::RingQueue,
     wait_any::{try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
     work::{
-        DeadLetter, DeadLettersError, DecodeError, Delivery, JoinableQueue, QueueJoinError,
-        Refusal, TaskDoneError, WorkLimits, WorkQueue, WorkRecvError, WorkSendError,
+        DeadLetter, DeadLettersError, Deliveries, Delivery, JoinableQueue, QueueJoinError,
+        TaskDoneError, Tasks, WorkLimits, WorkQueue,
     },
 };

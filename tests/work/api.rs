@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use offspring::queue::{Refusal, WorkLimits, WorkRecvError};
-use offspring::{ErrorKind, Region, WorkQueue};
+use offspring::queue::{NotReceived, NotSent, WorkLimits};
+use offspring::{ErrorKind, JoinableQueue, Region, WorkQueue};
 use serde::{Deserialize, Serialize};
 
 use crate::floors::{By, LONG, Seats, crew};
@@ -13,12 +13,12 @@ use crate::support::until;
 
 pub(crate) fn order_attempts_and_counts() {
     let queue = WorkQueue::<u64>::new(8).unwrap();
-    assert_eq!(queue.try_recv().map(drop), Err(WorkRecvError::Empty));
+    assert_eq!(queue.try_recv().map(drop), Err(NotReceived::Empty));
     for n in 0..8 {
         queue.send(n).unwrap();
     }
     assert!(queue.is_full());
-    assert_eq!(queue.try_send(8).unwrap_err().reason(), &Refusal::Full);
+    assert_eq!(queue.try_send(8).unwrap_err().reason(), &NotSent::Full);
     let first = queue.recv().unwrap();
     let second = queue.recv().unwrap();
     assert_eq!((*first, *second, first.attempts()), (0, 1, 1));
@@ -106,26 +106,26 @@ impl Serialize for Stubborn {
 pub(crate) fn errors_give_the_item_back() {
     let queue = WorkQueue::<Stubborn>::new(2).unwrap();
     let error = queue.send(Stubborn(7)).unwrap_err();
-    assert!(matches!(error.reason(), Refusal::Encode(_)), "{error:?}");
+    assert!(matches!(error.reason(), NotSent::Encode { .. }), "{error:?}");
     assert!(error.to_string().contains("Stubborn"), "{error}");
     assert_eq!(error.into_inner(), Stubborn(7));
 
     let queue = WorkQueue::<Vec<u8>>::with_limits(WorkLimits::items(2).bytes(1000)).unwrap();
     assert_eq!(queue.capacity_bytes(), 1024);
     let error = queue.try_send(vec![1; 1023]).unwrap_err();
-    let too_large = Refusal::TooLarge { bytes: 1025, capacity_bytes: 1024 };
+    let too_large = NotSent::TooLarge { message_bytes: 1025, max_bytes: 1024 };
     assert_eq!(error.reason(), &too_large);
     let text = error.to_string();
     assert!(text.contains("1025") && text.contains("1024"), "{text}");
     assert_eq!(error.into_inner().len(), 1023);
     queue.try_send(vec![1; 1022]).unwrap();
     assert!(!queue.is_full(), "an item without bytes would have room");
-    assert_eq!(queue.try_send(vec![1]).unwrap_err().reason(), &Refusal::Full);
+    assert_eq!(queue.try_send(vec![1]).unwrap_err().reason(), &NotSent::Full);
     assert_eq!(queue.recv().unwrap().ack().len(), 1022);
 
     queue.close();
     let error = queue.send(vec![5]).unwrap_err();
-    assert_eq!(error.reason(), &Refusal::Closed);
+    assert_eq!(error.reason(), &NotSent::Closed);
     assert_eq!(error.into_inner(), [5]);
 }
 
@@ -203,7 +203,7 @@ pub(crate) fn close_waits_for_deliveries() {
             let delivery = queue.recv().unwrap();
             assert_eq!((*delivery, delivery.attempts()), (2, 2));
             delivery.ack();
-            assert_eq!(queue.recv().map(drop), Err(WorkRecvError::Closed));
+            assert_eq!(queue.recv().map(drop), Err(NotReceived::Closed));
         };
         crew(by, 1, work, |seats| {
             queue.close();
@@ -211,7 +211,7 @@ pub(crate) fn close_waits_for_deliveries() {
             assert_eq!(queue.send(3).unwrap_err().into_inner(), 3);
             assert_eq!(
                 queue.recv().map(drop),
-                Err(WorkRecvError::Closed),
+                Err(NotReceived::Closed),
                 "what this thread holds cannot come back while it waits"
             );
             seats.await_asleep(0);
@@ -223,14 +223,47 @@ pub(crate) fn close_waits_for_deliveries() {
     });
 }
 
+/// Both iterators outlast an empty queue and end with a closed one, but not while an item is out that may come back.
+pub(crate) fn iterators_end_when_closed() {
+    By::each(|by| {
+        let queue = WorkQueue::<u32>::new(8).unwrap();
+        let tasks = JoinableQueue::<u32>::new(8).unwrap();
+        let work = |_, _: &Seats| {
+            for delivery in &queue {
+                delivery.unwrap().ack();
+            }
+            for task in &tasks {
+                assert!(task.unwrap() < 8);
+                tasks.task_done().unwrap();
+            }
+        };
+        crew(by, 2, work, |seats| {
+            let mut own = queue.iter();
+            queue.send(0).unwrap();
+            let kept = own.next().unwrap().unwrap();
+            (1..8).for_each(|n| queue.send(n).unwrap());
+            assert!(until(|| queue.unfinished() == 1, LONG));
+            seats.await_all_asleep();
+            queue.close();
+            assert!(own.next().is_none(), "what this thread holds cannot come back while it waits");
+            kept.nack();
+            (0..8).for_each(|n| tasks.send(n).unwrap());
+            tasks.join().unwrap();
+            seats.await_all_asleep();
+            tasks.close();
+        });
+        assert_eq!((queue.unfinished(), tasks.unfinished()), (0, 0));
+    });
+}
+
 pub(crate) fn timeouts() {
     let queue = WorkQueue::<u32>::new(1).unwrap();
     let short = Duration::from_millis(3);
     let soon = || std::time::Instant::now() + short;
-    assert_eq!(queue.recv_timeout(short).map(drop), Err(WorkRecvError::Timeout));
-    assert_eq!(queue.recv_deadline(soon()).map(drop), Err(WorkRecvError::Timeout));
+    assert_eq!(queue.recv_timeout(short).map(drop), Err(NotReceived::Timeout));
+    assert_eq!(queue.recv_deadline(soon()).map(drop), Err(NotReceived::Timeout));
     queue.send_timeout(1, short).unwrap();
-    assert_eq!(queue.send_timeout(2, short).unwrap_err().reason(), &Refusal::Timeout);
+    assert_eq!(queue.send_timeout(2, short).unwrap_err().reason(), &NotSent::Timeout);
     assert_eq!(queue.send_deadline(2, soon()).unwrap_err().into_inner(), 2);
     assert_eq!(queue.recv_timeout(Duration::MAX).unwrap().ack(), 1);
 }

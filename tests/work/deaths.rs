@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use nix::sys::signal::Signal;
-use offspring::queue::{WorkLimits, WorkRecvError};
+use offspring::queue::{NotReceived, WorkLimits};
 use offspring::{Shared, WorkQueue};
 
 use crate::floors::LONG;
@@ -74,7 +74,7 @@ pub(crate) fn sleeping_receiver_learns_at_once() {
                 delivery.ack();
                 queue.close();
             }
-            Err(error) => assert_eq!(error, WorkRecvError::Closed),
+            Err(error) => assert_eq!(error, NotReceived::Closed),
         })
     });
     assert!(until(|| sleepers.iter().all(|kid| asleep(kid.pid())), LONG));
@@ -160,7 +160,7 @@ pub(crate) fn closed_queue_ends_after_the_last_death() {
     queue.send(1).unwrap();
     let victim = holder(&queue, 1);
     queue.close();
-    let kid = Kid::fork(|| assert_eq!(queue.recv().map(drop), Err(WorkRecvError::Closed)));
+    let kid = Kid::fork(|| assert_eq!(queue.recv().map(drop), Err(NotReceived::Closed)));
     assert!(until(|| asleep(kid.pid()), LONG));
     victim.kill();
     assert_eq!(kid.join(), Ended::Exited(0));

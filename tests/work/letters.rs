@@ -1,6 +1,6 @@
 //! Dead letters.
 
-use offspring::queue::{Refusal, WorkLimits, WorkRecvError};
+use offspring::queue::{NotReceived, NotSent, WorkLimits};
 use offspring::{Builder, WorkQueue};
 use serde::{Deserialize, Serialize};
 
@@ -61,17 +61,43 @@ impl<'de> Deserialize<'de> for Even {
     }
 }
 
+/// Sends two numbers and receives one of them.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(into = "(u8, u8)", from = "u8")]
+struct Half(u8);
+
+impl From<Half> for (u8, u8) {
+    fn from(half: Half) -> (u8, u8) {
+        (half.0, half.0)
+    }
+}
+
+impl From<u8> for Half {
+    fn from(number: u8) -> Half {
+        Half(number)
+    }
+}
+
+pub(crate) fn bytes_left_over_are_an_error() {
+    let queue = WorkQueue::<Half>::new(2).unwrap();
+    queue.send(Half(1)).unwrap();
+    let error = queue.recv().unwrap_err();
+    assert!(matches!(error, NotReceived::Decode { .. }), "{error:?}");
+    let letter = queue.take_dead_letter().unwrap();
+    assert_eq!(letter.value().unwrap_err(), &error, "the letter says why, as the receive did");
+}
+
 pub(crate) fn undecodable_items() {
     let queue = WorkQueue::<Even>::new(8).unwrap();
     [2, 3, 4].into_iter().for_each(|n| queue.send(Even(n)).unwrap());
     assert_eq!(queue.recv().unwrap().ack(), Even(2));
     let error = queue.recv().unwrap_err();
-    assert!(matches!(error, WorkRecvError::Decode(_)), "{error:?}");
+    assert!(matches!(error, NotReceived::Decode { .. }), "{error:?}");
     assert!(error.to_string().contains("Even"), "{error}");
     assert_eq!(queue.recv().unwrap().ack(), Even(4), "the next one is not harmed");
     let letters = queue.dead_letters();
     assert_eq!((letters.len(), letters[0].attempts()), (1, 1));
-    assert!(letters[0].value().unwrap_err().type_name().contains("Even"));
+    assert!(letters[0].value().unwrap_err().to_string().contains("Even"));
     assert!(queue.take_dead_letter().unwrap().into_value().is_err());
 
     // A decoder that panics gives the item back, until it is a dead letter.
@@ -80,7 +106,7 @@ pub(crate) fn undecodable_items() {
         let recv = std::panic::AssertUnwindSafe(|| queue.try_recv().map(drop));
         assert!(std::panic::catch_unwind(recv).is_err());
     }
-    assert_eq!(queue.try_recv().map(drop), Err(WorkRecvError::Empty));
+    assert_eq!(queue.try_recv().map(drop), Err(NotReceived::Empty));
     assert_eq!(queue.dead_letter_count(), 1);
 }
 
@@ -114,9 +140,9 @@ pub(crate) fn keep_their_places() {
     queue.send(vec![1; 700]).unwrap();
     queue.send(vec![2; 100]).unwrap();
     queue.recv().unwrap().nack();
-    assert_eq!(queue.try_send(Vec::new()).unwrap_err().reason(), &Refusal::Full);
+    assert_eq!(queue.try_send(Vec::new()).unwrap_err().reason(), &NotSent::Full);
     queue.recv().unwrap().ack();
-    assert_eq!(queue.try_send(vec![3; 700]).unwrap_err().reason(), &Refusal::Full);
+    assert_eq!(queue.try_send(vec![3; 700]).unwrap_err().reason(), &NotSent::Full);
     assert_eq!(queue.take_dead_letter().unwrap().into_value().unwrap().len(), 700);
     queue.try_send(vec![3; 1000]).unwrap();
     assert_eq!(queue.recv().unwrap().ack(), vec![3; 1000]);

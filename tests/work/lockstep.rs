@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use offspring::queue::{Delivery, WorkLimits, WorkRecvError};
+use offspring::queue::{Delivery, NotReceived, WorkLimits};
 use offspring::{RingQueue, WorkQueue};
 
 use crate::support::{Kid, Rng, seed};
@@ -70,7 +70,7 @@ fn obey(queue: &WorkQueue<Item>, orders: &RingQueue<Order>, answers: &RingQueue<
                     answer
                 }
                 Err(error) => {
-                    assert_eq!(error, WorkRecvError::Empty);
+                    assert_eq!(error, NotReceived::Empty);
                     [NOTHING, 0, 0]
                 }
             },

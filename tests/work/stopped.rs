@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use offspring::queue::{QueueJoinError, Refusal, WorkRecvError};
+use offspring::queue::{NotReceived, NotSent, QueueJoinError};
 use offspring::{JoinableQueue, WorkQueue};
 
 use crate::floors::LONG;
@@ -20,7 +20,7 @@ pub(crate) fn stopped_holder_keeps_its_item() {
     queue.send(1).unwrap();
     let victim = holder(&queue, 1);
     victim.signal(Signal::SIGSTOP);
-    assert_eq!(queue.recv_timeout(SHORT).map(drop), Err(WorkRecvError::Timeout));
+    assert_eq!(queue.recv_timeout(SHORT).map(drop), Err(NotReceived::Timeout));
     assert_eq!((queue.len(), queue.in_delivery()), (0, 1));
     victim.kill();
     assert_eq!(drain(&queue), [(1, 2)]);
@@ -35,9 +35,9 @@ pub(crate) fn timeouts_in_time_beside_a_stopped_process() {
     let start = Instant::now();
     tasks.send(1).unwrap();
     queue.send(1).unwrap();
-    assert_eq!(queue.send_timeout(2, SHORT).unwrap_err().reason(), &Refusal::Timeout);
+    assert_eq!(queue.send_timeout(2, SHORT).unwrap_err().reason(), &NotSent::Timeout);
     assert_eq!(queue.recv_timeout(SHORT).unwrap().ack(), 1);
-    assert_eq!(queue.recv_timeout(SHORT).map(drop), Err(WorkRecvError::Timeout));
+    assert_eq!(queue.recv_timeout(SHORT).map(drop), Err(NotReceived::Timeout));
     assert_eq!(tasks.join_timeout(SHORT), Err(QueueJoinError::Timeout));
     // A stopped process has no clock of its own; this is to tell "in time" from "never".
     assert!(start.elapsed() < LONG);

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use offspring::queue::{Delivery, WorkLimits, WorkRecvError};
+use offspring::queue::{Delivery, NotReceived, WorkLimits};
 use offspring::{Region, Shared, WorkQueue};
 
 use crate::floors::{By, Seats, crew};
@@ -122,7 +122,7 @@ impl World {
         };
         match received {
             Ok(delivery) => self.deal_with(delivery, rng),
-            Err(WorkRecvError::Closed) => return false,
+            Err(NotReceived::Closed) => return false,
             Err(_) => {}
         }
         true

@@ -1,7 +1,7 @@
 //! Messages as iterators.
 
 use super::Queue;
-use crate::queue::error::NotReceived;
+use crate::queue::message_error::NotReceived;
 use serde::de::DeserializeOwned;
 
 /// Receives until the queue is closed and empty; blocks in between. See [`Queue::iter`].

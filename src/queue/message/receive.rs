@@ -3,12 +3,11 @@
 use super::{Queue, SMALL_BYTES, View, codec, scratch};
 use crate::deadline::Deadline;
 use crate::queue::byte_ring::{Got, Limit};
-use crate::queue::error::NotReceived;
-use crate::queue::ring_core::{Failed, Patience};
+use crate::queue::message_error::{NotReceived, decode};
+use crate::queue::ring_core::Patience;
 use crate::shm::roster;
 use crate::sync::linux::Linux;
 use serde::de::DeserializeOwned;
-use std::any::type_name;
 use std::time::{Duration, Instant};
 
 const EVER: Patience = Patience::Until(Deadline::NEVER);
@@ -63,7 +62,7 @@ impl<T: DeserializeOwned> Queue<T> {
                     decode(&View::new(self, me, lease))
                 }
                 Ok(_) => decode(buffer),
-                Err(failed) => Err(not_received(failed)),
+                Err(failed) => Err(failed.into()),
             }
         })
     }
@@ -125,7 +124,7 @@ impl<T> Queue<T> {
             let me = roster::me();
             let read = |position, bytes| self.store.read(position, bytes, buffer);
             let got = self.ring().receive(&Linux, me, patience, &self.pacers[1], ANY, read);
-            match got.map_err(not_received)? {
+            match got? {
                 Got::Lent(lease) => {
                     self.ring().keep(&Linux, me);
                     Ok(View::new(self, me, lease).to_vec())
@@ -184,7 +183,7 @@ impl<T> Queue<T> {
         let limit = Limit { bytes: buffer_bytes as u64, lend: false };
         let read = |position, bytes| self.store.read_into(position, bytes, buffer);
         let got = self.ring().receive(&Linux, me, patience, &self.pacers[1], limit, read);
-        match got.map_err(not_received)? {
+        match got? {
             Got::Copied(bytes) => Ok(bytes as usize),
             Got::TooLong(bytes) => {
                 Err(NotReceived::TooLarge { message_bytes: bytes as usize, buffer_bytes })
@@ -236,7 +235,7 @@ impl<T> Queue<T> {
         let me = roster::me();
         let limit = Limit { bytes: u64::MAX, lend: true };
         let got = self.ring().receive(&Linux, me, patience, &self.pacers[1], limit, |_, _| ());
-        let Got::Lent(lease) = got.map_err(not_received)? else {
+        let Got::Lent(lease) = got? else {
             unreachable!("it was asked to lend, and there is no limit")
         };
         self.ring().keep(&Linux, me);

@@ -2,12 +2,11 @@
 
 use super::{Queue, codec, scratch};
 use crate::deadline::Deadline;
-use crate::queue::error::{NotSent, Unsent};
-use crate::queue::ring_core::{Failed, Patience};
+use crate::queue::message_error::{NotSent, Unsent};
+use crate::queue::ring_core::Patience;
 use crate::shm::roster;
 use crate::sync::linux::Linux;
 use serde::Serialize;
-use std::any::type_name;
 use std::time::{Duration, Instant};
 
 impl<T: Serialize> Queue<T> {
@@ -52,6 +51,10 @@ impl<T: Serialize> Queue<T> {
             Ok(bytes) => self.send_slice(bytes, patience),
             Err(error) => {
                 Err(NotSent::Encode { type_name: type_name::<T>(), detail: error.to_string() })
+        let sent = scratch::with(|buffer| {
+            match postcard::serialize_with_flavor(&message, Appender(buffer)) {
+                Ok(buffer) => self.send_slice(buffer, patience),
+                Err(error) => Err(NotSent::encode::<T>(&error)),
             }
         });
         sent.map_err(|reason| Unsent { message, reason })
@@ -106,10 +109,6 @@ impl<T> Queue<T> {
         let write = |position| self.store.write(position, bytes);
         let length = bytes.len() as u64;
         let sent = ring.send(&Linux, roster::me(), patience, &self.pacers[0], length, write);
-        sent.map_err(|failed| match failed {
-            Failed::Closed => NotSent::Closed,
-            Failed::NotNow => NotSent::Full,
-            Failed::TimedOut => NotSent::Timeout,
-        })
+        sent.map_err(NotSent::from)
     }
 }

@@ -5,7 +5,8 @@
 
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64};
-use crate::queue::work::core::{Failed, Lease, Work, WorkHead};
+use crate::queue::ring_core::Failed;
+use crate::queue::work::core::{Lease, Work, WorkHead};
 use crate::queue::work::slot::{Kind, Slot};
 use crate::queue::work::table::{End, Holder};
 use crate::sync::model::party::Party;

@@ -188,7 +188,13 @@ impl RingCore {
 
 impl Patience {
     pub(in crate::queue) fn refusal(self) -> Failed {
-        match self.gave_up() {
+        self.gave_up().into()
+    }
+}
+
+impl From<GaveUp> for Failed {
+    fn from(gave_up: GaveUp) -> Failed {
+        match gave_up {
             GaveUp::NotNow => Failed::NotNow,
             GaveUp::TimedOut => Failed::TimedOut,
         }

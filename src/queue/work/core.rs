@@ -11,6 +11,7 @@
 
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64};
+use crate::queue::ring_core::Failed;
 use crate::queue::work::blocks::Blocks;
 #[cfg(feature = "kill-matrix")]
 use crate::queue::work::slot;
@@ -58,14 +59,6 @@ pub(crate) struct Lease {
     pub(crate) slot: u32,
     /// How often the item has been delivered, with this time.
     pub(crate) attempts: u32,
-}
-
-/// Why nothing was sent or received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failed {
-    Closed,
-    NotNow,
-    TimedOut,
 }
 
 /// How many items there are of each sort.
@@ -336,14 +329,5 @@ impl State for Waiter<'_> {
         let me = self.work.me;
         // Should there be too many, let others watch others.
         self.work.table.holders_from(me).filter(|&id| id != me).for_each(|id| lives.push(id));
-    }
-}
-
-impl From<GaveUp> for Failed {
-    fn from(gave_up: GaveUp) -> Failed {
-        match gave_up {
-            GaveUp::NotNow => Failed::NotNow,
-            GaveUp::TimedOut => Failed::TimedOut,
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! An item on delivery, and what becomes of it: acknowledged, given back, or a dead letter.
 
+use crate::queue::message_error::{NotReceived, decode};
 use crate::queue::work::core::Lease;
-use crate::queue::work::error::DecodeError;
 use crate::queue::work::store::Store;
 use crate::queue::work::table::{End, Letter};
 use crate::shm::roster;
@@ -50,7 +50,7 @@ impl<'a> Held<'a> {
     }
 
     /// Decodes the item; if that fails, it becomes a dead letter.
-    pub(super) fn open<T: DeserializeOwned>(self) -> Result<Delivery<'a, T>, DecodeError> {
+    pub(super) fn open<T: DeserializeOwned>(self) -> Result<Delivery<'a, T>, NotReceived> {
         match decode(&self.store.work().payload(self.lease)) {
             Ok(value) => Ok(Delivery { held: self, value }),
             Err(error) => {
@@ -143,7 +143,7 @@ impl<T: fmt::Debug> fmt::Debug for Delivery<'_, T> {
 /// An item that was delivered as often as it may be, or that nobody could decode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter<T> {
-    value: Result<T, DecodeError>,
+    value: Result<T, NotReceived>,
     attempts: u32,
     pid: Option<u32>,
     name: String,
@@ -161,16 +161,16 @@ impl<T> DeadLetter<T> {
     /// The item.
     ///
     /// # Errors
-    /// It cannot be decoded.
-    pub fn value(&self) -> Result<&T, &DecodeError> {
+    /// [`Decode`](NotReceived::Decode): it is not a `T`.
+    pub fn value(&self) -> Result<&T, &NotReceived> {
         self.value.as_ref()
     }
 
     /// As [`value`](Self::value), moved out.
     ///
     /// # Errors
-    /// It cannot be decoded.
-    pub fn into_value(self) -> Result<T, DecodeError> {
+    /// [`Decode`](NotReceived::Decode): it is not a `T`.
+    pub fn into_value(self) -> Result<T, NotReceived> {
         self.value
     }
 
@@ -188,11 +188,4 @@ impl<T> DeadLetter<T> {
     pub fn last_name(&self) -> &str {
         &self.name
     }
-}
-
-fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DecodeError> {
-    postcard::from_bytes(payload).map_err(|error| DecodeError {
-        type_name: std::any::type_name::<T>(),
-        why: error.to_string(),
-    })
 }

@@ -2,10 +2,9 @@
 
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::queue::message_error::{NotReceived, Unsent};
 use crate::queue::work::delivery::{DeadLetter, Delivery};
-use crate::queue::work::error::{
-    DeadLettersError, QueueJoinError, TaskDoneError, WorkRecvError, WorkSendError,
-};
+use crate::queue::work::error::{DeadLettersError, QueueJoinError, TaskDoneError};
 use crate::queue::work::queue::WorkQueue;
 use crate::queue::work::store::WorkLimits;
 use crate::sync::linux::Linux;
@@ -69,7 +68,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// # Errors
     /// As [`WorkQueue::send`].
-    pub fn send(&self, item: T) -> std::result::Result<(), WorkSendError<T>> {
+    pub fn send(&self, item: T) -> std::result::Result<(), Unsent<T>> {
         self.work.send(item)
     }
 
@@ -77,7 +76,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// # Errors
     /// As [`WorkQueue::try_send`].
-    pub fn try_send(&self, item: T) -> std::result::Result<(), WorkSendError<T>> {
+    pub fn try_send(&self, item: T) -> std::result::Result<(), Unsent<T>> {
         self.work.try_send(item)
     }
 
@@ -85,11 +84,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// # Errors
     /// As [`WorkQueue::send_timeout`].
-    pub fn send_timeout(
-        &self,
-        item: T,
-        timeout: Duration,
-    ) -> std::result::Result<(), WorkSendError<T>> {
+    pub fn send_timeout(&self, item: T, timeout: Duration) -> std::result::Result<(), Unsent<T>> {
         self.work.send_timeout(item, timeout)
     }
 
@@ -97,11 +92,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// # Errors
     /// As [`WorkQueue::send_deadline`].
-    pub fn send_deadline(
-        &self,
-        item: T,
-        deadline: Instant,
-    ) -> std::result::Result<(), WorkSendError<T>> {
+    pub fn send_deadline(&self, item: T, deadline: Instant) -> std::result::Result<(), Unsent<T>> {
         self.work.send_deadline(item, deadline)
     }
 
@@ -109,7 +100,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// # Errors
     /// As [`WorkQueue::recv`].
-    pub fn recv(&self) -> std::result::Result<T, WorkRecvError> {
+    pub fn recv(&self) -> std::result::Result<T, NotReceived> {
         self.work.recv().map(Delivery::keep)
     }
 
@@ -117,7 +108,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// # Errors
     /// As [`WorkQueue::try_recv`].
-    pub fn try_recv(&self) -> std::result::Result<T, WorkRecvError> {
+    pub fn try_recv(&self) -> std::result::Result<T, NotReceived> {
         self.work.try_recv().map(Delivery::keep)
     }
 
@@ -125,7 +116,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// # Errors
     /// As [`WorkQueue::recv_timeout`].
-    pub fn recv_timeout(&self, timeout: Duration) -> std::result::Result<T, WorkRecvError> {
+    pub fn recv_timeout(&self, timeout: Duration) -> std::result::Result<T, NotReceived> {
         self.work.recv_timeout(timeout).map(Delivery::keep)
     }
 
@@ -133,7 +124,7 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
     ///
     /// # Errors
     /// As [`WorkQueue::recv_deadline`].
-    pub fn recv_deadline(&self, deadline: Instant) -> std::result::Result<T, WorkRecvError> {
+    pub fn recv_deadline(&self, deadline: Instant) -> std::result::Result<T, NotReceived> {
         self.work.recv_deadline(deadline).map(Delivery::keep)
     }
 

@@ -11,6 +11,8 @@ mod delivery;
 #[cfg(not(any(loom, shuttle)))]
 mod error;
 #[cfg(not(any(loom, shuttle)))]
+mod iter;
+#[cfg(not(any(loom, shuttle)))]
 mod joinable;
 #[cfg(not(any(loom, shuttle)))]
 mod queue;
@@ -20,10 +22,8 @@ mod store;
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{
     delivery::{DeadLetter, Delivery},
-    error::{
-        DeadLettersError, DecodeError, QueueJoinError, Refusal, TaskDoneError, WorkRecvError,
-        WorkSendError,
-    },
+    error::{DeadLettersError, QueueJoinError, TaskDoneError},
+    iter::{Deliveries, Tasks},
     joinable::JoinableQueue,
     queue::WorkQueue,
     store::WorkLimits,

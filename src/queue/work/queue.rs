@@ -2,9 +2,8 @@
 
 use crate::deadline::Deadline;
 use crate::error::Result;
-use crate::queue::work::core::Failed;
+use crate::queue::message_error::{NotReceived, NotSent, Unsent};
 use crate::queue::work::delivery::{DeadLetter, Delivery, Held};
-use crate::queue::work::error::{Refusal, WorkRecvError, WorkSendError};
 use crate::queue::work::store::{Store, WorkLimits};
 use crate::shm::Region;
 use crate::sync::linux::Linux;
@@ -90,28 +89,24 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
     /// Sends an item; blocks while there is no room for it.
     ///
     /// # Errors
-    /// [`Closed`](Refusal::Closed), [`TooLarge`](Refusal::TooLarge) or [`Encode`](Refusal::Encode); the item comes back.
-    pub fn send(&self, item: T) -> std::result::Result<(), WorkSendError<T>> {
+    /// [`Closed`](NotSent::Closed), [`TooLarge`](NotSent::TooLarge) or [`Encode`](NotSent::Encode); the item comes back.
+    pub fn send(&self, item: T) -> std::result::Result<(), Unsent<T>> {
         self.send_patiently(item, Patience::Until(Deadline::NEVER))
     }
 
     /// Sends an item if there is room for it now.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`Full`](Refusal::Full).
-    pub fn try_send(&self, item: T) -> std::result::Result<(), WorkSendError<T>> {
+    /// As [`send`](Self::send), and [`Full`](NotSent::Full).
+    pub fn try_send(&self, item: T) -> std::result::Result<(), Unsent<T>> {
         self.send_patiently(item, Patience::None)
     }
 
     /// Sends an item; waits for room for at most `timeout`.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`Timeout`](Refusal::Timeout).
-    pub fn send_timeout(
-        &self,
-        item: T,
-        timeout: Duration,
-    ) -> std::result::Result<(), WorkSendError<T>> {
+    /// As [`send`](Self::send), and [`Timeout`](NotSent::Timeout).
+    pub fn send_timeout(&self, item: T, timeout: Duration) -> std::result::Result<(), Unsent<T>> {
         self.send_patiently(item, Patience::Until(Deadline::after(timeout)))
     }
 
@@ -119,66 +114,48 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
     ///
     /// # Errors
     /// As [`send_timeout`](Self::send_timeout).
-    pub fn send_deadline(
-        &self,
-        item: T,
-        deadline: Instant,
-    ) -> std::result::Result<(), WorkSendError<T>> {
+    pub fn send_deadline(&self, item: T, deadline: Instant) -> std::result::Result<(), Unsent<T>> {
         self.send_patiently(item, Patience::Until(Deadline::at(deadline)))
     }
 
-    fn send_patiently(
-        &self,
-        value: T,
-        patience: Patience,
-    ) -> std::result::Result<(), WorkSendError<T>> {
-        let payload = match postcard::to_stdvec(&value) {
-            Ok(payload) => payload,
-            Err(error) => {
-                return Err(WorkSendError { reason: Refusal::Encode(error.to_string()), value });
-            }
-        };
-        let (bytes, capacity_bytes) = (payload.len(), self.store.bytes());
-        if bytes > capacity_bytes {
-            return Err(WorkSendError {
-                reason: Refusal::TooLarge { bytes, capacity_bytes },
-                value,
-            });
+    fn send_patiently(&self, message: T, patience: Patience) -> std::result::Result<(), Unsent<T>> {
+        self.send_encoded(&message, patience).map_err(|reason| Unsent { message, reason })
+    }
+
+    fn send_encoded(&self, message: &T, patience: Patience) -> std::result::Result<(), NotSent> {
+        let payload = postcard::to_stdvec(message).map_err(|error| NotSent::encode::<T>(&error))?;
+        let (message_bytes, max_bytes) = (payload.len(), self.store.bytes());
+        if message_bytes > max_bytes {
+            return Err(NotSent::TooLarge { message_bytes, max_bytes });
         }
-        let reason = match self.store.work().send(&Linux, patience, &payload) {
-            Ok(()) => return Ok(()),
-            Err(Failed::Closed) => Refusal::Closed,
-            Err(Failed::NotNow) => Refusal::Full,
-            Err(Failed::TimedOut) => Refusal::Timeout,
-        };
-        Err(WorkSendError { reason, value })
+        Ok(self.store.work().send(&Linux, patience, &payload)?)
     }
 
     /// Receives the oldest item that is ready; blocks while none is.
     ///
     /// # Errors
-    /// [`Closed`](WorkRecvError::Closed): nothing is ready and nothing can come back. (What the calling thread itself holds cannot
-    /// come back while it waits.) [`Decode`](WorkRecvError::Decode): the item is not a `T`, and is a dead letter now.
-    pub fn recv(&self) -> std::result::Result<Delivery<'_, T>, WorkRecvError> {
+    /// [`Closed`](NotReceived::Closed): nothing is ready and nothing can come back. (What the calling thread itself holds cannot
+    /// come back while it waits.) [`Decode`](NotReceived::Decode): the item is not a `T`, and is a dead letter now.
+    pub fn recv(&self) -> std::result::Result<Delivery<'_, T>, NotReceived> {
         self.recv_patiently(Patience::Until(Deadline::NEVER))
     }
 
     /// Receives the oldest item that is ready, if one is.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv), and [`Empty`](WorkRecvError::Empty).
-    pub fn try_recv(&self) -> std::result::Result<Delivery<'_, T>, WorkRecvError> {
+    /// As [`recv`](Self::recv), and [`Empty`](NotReceived::Empty).
+    pub fn try_recv(&self) -> std::result::Result<Delivery<'_, T>, NotReceived> {
         self.recv_patiently(Patience::None)
     }
 
     /// Receives the oldest item that is ready; waits for at most `timeout`.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv), and [`Timeout`](WorkRecvError::Timeout).
+    /// As [`recv`](Self::recv), and [`Timeout`](NotReceived::Timeout).
     pub fn recv_timeout(
         &self,
         timeout: Duration,
-    ) -> std::result::Result<Delivery<'_, T>, WorkRecvError> {
+    ) -> std::result::Result<Delivery<'_, T>, NotReceived> {
         self.recv_patiently(Patience::Until(Deadline::after(timeout)))
     }
 
@@ -189,20 +166,16 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
     pub fn recv_deadline(
         &self,
         deadline: Instant,
-    ) -> std::result::Result<Delivery<'_, T>, WorkRecvError> {
+    ) -> std::result::Result<Delivery<'_, T>, NotReceived> {
         self.recv_patiently(Patience::Until(Deadline::at(deadline)))
     }
 
     fn recv_patiently(
         &self,
         patience: Patience,
-    ) -> std::result::Result<Delivery<'_, T>, WorkRecvError> {
-        let lease = self.store.work().recv(&Linux, patience).map_err(|failed| match failed {
-            Failed::Closed => WorkRecvError::Closed,
-            Failed::NotNow => WorkRecvError::Empty,
-            Failed::TimedOut => WorkRecvError::Timeout,
-        })?;
-        Held::new(&self.store, lease).open().map_err(WorkRecvError::Decode)
+    ) -> std::result::Result<Delivery<'_, T>, NotReceived> {
+        let lease = self.store.work().recv(&Linux, patience)?;
+        Held::new(&self.store, lease).open()
     }
 
     /// Copies of all dead letters, oldest first; they stay where they are. Others may take some meanwhile.
