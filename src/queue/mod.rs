@@ -1,6 +1,7 @@
 #![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
 pub(crate) mod byte_ring;
+pub(crate) mod gate;
 pub(crate) mod ring_core;
 pub(crate) mod work;
 
@@ -19,6 +20,8 @@ pub mod pipe;
 #[cfg(not(any(loom, shuttle)))]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]
+mod pollable;
+#[cfg(not(any(loom, shuttle)))]
 mod ring;
 #[cfg(not(any(loom, shuttle)))]
 mod wait_any;
@@ -36,6 +39,7 @@ pub use self::{
     iter::{Iter, TryIter},
     message::{Messages, MessagesNow, Queue, View},
     plain::Plain,
+    pollable::Pollable,
     ring::RingQueue,
     wait_any::{try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
     work::{
