@@ -181,7 +181,7 @@ impl<T: Plain> Producer<'_, T> {
         check(self.me);
         let queue = self.queue;
         let write = |position, _| queue.write(position, value);
-        queue.core.send_held(&Linux, self.me, patience, &queue.pacers[0], 1, write).map(drop)
+        queue.core.send_held(&Linux, self.me, patience, &queue.sending(), 1, write).map(drop)
     }
 
     /// As [`RingQueue::send_many`], without other senders' messages in between.
@@ -196,7 +196,7 @@ impl<T: Plain> Producer<'_, T> {
             let rest = &values[sent..];
             let write = |position, count: u64| queue.write_many(position, &rest[..count as usize]);
             let want = rest.len() as u64;
-            match queue.core.send_held(&Linux, self.me, patience, &queue.pacers[0], want, write) {
+            match queue.core.send_held(&Linux, self.me, patience, &queue.sending(), want, write) {
                 Ok(count) => sent += count as usize,
                 Err(_) => return Err(SendManyError { sent }),
             }
@@ -229,8 +229,9 @@ impl<T: Plain> Consumer<'_, T> {
     /// There is no message, or the queue is closed and empty.
     #[inline]
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let patience = Patience::None;
-        self.recv_one(patience).map_err(|failed| match failed {
+        let queue = self.queue;
+        let received = queue.or_rest(|| self.recv_one(Patience::None));
+        received.map_err(|failed| match failed {
             Failed::Closed => TryRecvError::Closed,
             Failed::NotNow | Failed::TimedOut => TryRecvError::Empty,
         })

@@ -1,6 +1,7 @@
 #![cfg_attr(not(any(loom, shuttle)), doc = include_str!("README.md"))]
 
 pub(crate) mod byte_ring;
+pub(crate) mod gate;
 pub(crate) mod ring_core;
 pub(crate) mod work;
 
@@ -21,6 +22,8 @@ pub mod pipe;
 #[cfg(not(any(loom, shuttle)))]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]
+mod pollable;
+#[cfg(not(any(loom, shuttle)))]
 mod ring;
 #[cfg(not(any(loom, shuttle)))]
 mod wait_any;
@@ -39,6 +42,7 @@ pub use self::{
     message::{Messages, MessagesNow, Queue, View},
     message_error::{NotReceived, NotSent, Unsent},
     plain::Plain,
+    pollable::Pollable,
     ring::RingQueue,
     wait_any::{try_wait_any, wait_any, wait_any_deadline, wait_any_timeout},
     work::{

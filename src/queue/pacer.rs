@@ -1,7 +1,9 @@
 //! How long a handle stays awake at first when it waits: learnt from its last waits.
 
+use crate::queue::gate;
 use crate::queue::ring_core::Pacer;
 use crate::sync::kernel::Pace;
+use crate::sys::eventfd::Bell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What one handle has learnt about one side: the length of its first pause, in units of 16 ns, and a count of its waits.
@@ -34,5 +36,37 @@ impl Pacer for HandlePacer {
         let next =
             if more { (linger * 2).clamp(LINGER_MIN, LINGER_MAX) } else { (linger / 2) & !7 };
         self.linger.store(next, Ordering::Relaxed);
+    }
+}
+
+/// What a handle of a ring sends with.
+#[derive(Debug)]
+pub(crate) struct Sending<'a> {
+    pub(crate) pacer: &'a HandlePacer,
+    pub(crate) bell: Option<&'a Bell>,
+}
+
+impl Pacer for Sending<'_> {
+    fn pace(&self) -> Pace {
+        self.pacer.pace()
+    }
+
+    fn found(&self, more: bool) {
+        self.pacer.found(more);
+    }
+
+    #[inline(always)]
+    fn bell(&self) -> Option<&dyn gate::Bell> {
+        self.bell.map(|bell| bell as &dyn gate::Bell)
+    }
+}
+
+impl gate::Bell for Bell {
+    fn ring(&self) {
+        self.ring();
+    }
+
+    fn silence(&self) {
+        self.silence();
     }
 }

@@ -9,13 +9,16 @@ use crate::queue::error::{
     TrySendError,
 };
 use crate::queue::iter::{Iter, TryIter};
-use crate::queue::pacer::HandlePacer;
+use crate::queue::pacer::{HandlePacer, Sending};
 use crate::queue::plain::Plain;
+use crate::queue::pollable::or_rest;
 use crate::queue::ring_core::{Failed, Patience, RingCore};
 use crate::shm::{Region, Shared, ShmCell, ShmSafe, roster};
 use crate::sync::linux::Linux;
+use crate::sys::eventfd::Bell;
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A bounded first-in, first-out queue of fixed-size messages between any number of processes and threads.
@@ -49,6 +52,8 @@ pub struct RingQueue<T: Plain> {
     pub(crate) core: Shared<RingCore>,
     slots: Shared<[Slot<T>]>,
     pub(crate) pacers: [HandlePacer; 2],
+    /// Of a pollable queue.
+    pub(crate) bell: Option<Arc<Bell>>,
 }
 
 /// One message's place. Whole between `head` and `tail` (R2 in `ring_core`), else anything.
@@ -101,7 +106,7 @@ impl<T: Plain> RingQueue<T> {
         Self::check(capacity)?;
         let core = region.place(RingCore::new(capacity as u64))?;
         let slots = region.place_slice(capacity, |_| Slot(ShmCell::new(MaybeUninit::uninit())))?;
-        Ok(RingQueue { core, slots, pacers: Default::default() })
+        Ok(RingQueue { core, slots, pacers: Default::default(), bell: None })
     }
 
     fn check(capacity: usize) -> Result<()> {
@@ -177,7 +182,7 @@ impl<T: Plain> RingQueue<T> {
     #[inline(always)]
     fn send_one(&self, value: T, patience: Patience) -> std::result::Result<(), Failed> {
         let write = |position, _| self.write(position, value);
-        self.core.send(&Linux, roster::me(), patience, &self.pacers[0], 1, write).map(drop)
+        self.core.send(&Linux, roster::me(), patience, &self.sending(), 1, write).map(drop)
     }
 
     /// Sends all of `values`, in order; blocks while the queue is full. As many as there is room for are committed by one store,
@@ -192,7 +197,7 @@ impl<T: Plain> RingQueue<T> {
             let rest = &values[sent..];
             let write = |position, count: u64| self.write_many(position, &rest[..count as usize]);
             let want = rest.len() as u64;
-            match self.core.send(&Linux, roster::me(), patience, &self.pacers[0], want, write) {
+            match self.core.send(&Linux, roster::me(), patience, &self.sending(), want, write) {
                 Ok(count) => sent += count as usize,
                 Err(_) => return Err(SendManyError { sent }),
             }
@@ -216,7 +221,8 @@ impl<T: Plain> RingQueue<T> {
     /// [`Closed`](TryRecvError::Closed) if the queue is closed and empty.
     #[inline]
     pub fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
-        self.recv_one(Patience::None).map_err(|failed| match failed {
+        let received = self.or_rest(|| self.recv_one(Patience::None));
+        received.map_err(|failed| match failed {
             Failed::Closed => TryRecvError::Closed,
             Failed::NotNow | Failed::TimedOut => TryRecvError::Empty,
         })
@@ -312,13 +318,31 @@ impl<T: Plain> RingQueue<T> {
     /// Closes the queue, for all handles in all processes: sends fail from now on, receives end once it is empty, and whoever
     /// waits is woken. Closing again does nothing.
     pub fn close(&self) {
-        roster::me();
-        self.core.close(&Linux);
+        let me = roster::me();
+        match &self.bell {
+            None => self.core.close(&Linux),
+            Some(bell) => self.core.close_and_tell(&Linux, me, &**bell),
+        }
     }
 
     /// Whether the queue has been closed.
     pub fn is_closed(&self) -> bool {
         self.core.is_closed()
+    }
+
+    #[inline(always)]
+    pub(crate) fn sending(&self) -> Sending<'_> {
+        Sending { pacer: &self.pacers[0], bell: self.bell.as_deref() }
+    }
+
+    /// A receive without patience: if it finds nothing on a pollable queue, the bell is silent afterwards, or is rung anew.
+    #[inline(always)]
+    pub(crate) fn or_rest<R>(
+        &self,
+        receive: impl FnMut() -> std::result::Result<R, Failed>,
+    ) -> std::result::Result<R, Failed> {
+        let rest = |bell: &Bell| self.core.rest(&Linux, roster::me(), bell);
+        or_rest(self.bell.as_deref(), receive, |failed| *failed == Failed::NotNow, rest)
     }
 
     /// Fills the slot of a position. The caller owns the sending end, and the position is free (R1, R2).
@@ -383,7 +407,12 @@ fn broken() -> ! {
 
 impl<T: Plain> Clone for RingQueue<T> {
     fn clone(&self) -> RingQueue<T> {
-        RingQueue { core: self.core.clone(), slots: self.slots.clone(), pacers: Default::default() }
+        RingQueue {
+            core: self.core.clone(),
+            slots: self.slots.clone(),
+            pacers: Default::default(),
+            bell: self.bell.clone(),
+        }
     }
 }
 

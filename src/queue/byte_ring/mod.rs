@@ -33,6 +33,7 @@
 //!   life of its holder; and who lends a message beyond its operation wakes one sleeper, to be seen.
 
 mod count;
+mod polled;
 mod receive;
 mod record;
 mod send;
@@ -45,6 +46,7 @@ pub(crate) use self::{
 };
 
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
+use crate::queue::gate::{Bell, Gate};
 use crate::sync::event_count::EventCount;
 use crate::sync::kernel::{ALL, Kernel};
 use crate::sync::lock_core::LockCore;
@@ -60,6 +62,12 @@ pub(crate) trait Records {
 
     /// The records contradict each other: memory has been overwritten by somebody else.
     fn broken(&self) -> !;
+
+    /// The bell of a pollable queue.
+    #[inline(always)]
+    fn bell(&self) -> Option<&dyn Bell> {
+        None
+    }
 }
 
 #[derive(Debug)]
@@ -121,6 +129,7 @@ pub(crate) struct ByteCore {
     consumer: ConsumerEnd,
     head: Head,
     common: Common,
+    gate: Gate,
 }
 
 impl ByteCore {
@@ -149,6 +158,7 @@ impl ByteCore {
                 sent: EventCount::new(),
                 freed: EventCount::new(),
             },
+            gate: Gate::new(),
         }
     }
 }
@@ -244,6 +254,7 @@ impl<R: Records> ByteRing<'_, R> {
         self.core.common.freed.wake_all(kernel);
         self.core.producer.lock.event().wake_all(kernel);
         self.core.consumer.lock.event().wake_all(kernel);
+        self.core.gate.wake_all(kernel);
     }
 
     /// Room has come up: senders need different amounts, so all of them look.

@@ -223,7 +223,8 @@ impl<R: Records> ByteRing<'_, R> {
             kernel.begin(&common.alarm);
         }
         // Release: the copy out is over.
-        self.records.header(lease.position).state.store(DONE, Ordering::Release);
+        let state = &self.records.header(lease.position).state;
+        self.commit_end(kernel, me, || state.store(DONE, Ordering::Release));
         if self.core.consumer.lock.try_acquire(kernel, me).is_ok() {
             self.survey(kernel, &mut Lives::new());
             self.core.consumer.lock.release(kernel, me, &common.alarm);
@@ -243,7 +244,7 @@ impl<R: Records> ByteRing<'_, R> {
         let header = self.records.header(lease.position);
         // The record lies below `take`, and nobody else looks at this mark before it is READY.
         header.late.store(1, Ordering::Relaxed);
-        header.state.store(READY, Ordering::Release);
+        self.commit(kernel, me, || header.state.store(READY, Ordering::Release));
         if self.is_closed() {
             // Others wait for this message to be finished, and only one of them can have it.
             common.sent.ring_all(kernel);

@@ -34,14 +34,20 @@ impl<R: Records> ByteRing<'_, R> {
             kernel.light_fence(me); // pairs with the heavy fence in `settle_senders`: the lock, then `closed`
             let put = if common.closed.load(Ordering::Acquire) != 0 {
                 Err(Failed::Closed)
+            } else if is_large {
+                self.put(need, bytes, WRITING | me, &write)
             } else {
-                self.put(need, bytes, if is_large { WRITING | me } else { READY }, &write)
+                let put = || self.put(need, bytes, READY, &write);
+                match self.records.bell() {
+                    None => put(),
+                    Some(bell) => self.commit_and_tell(kernel, me, bell, patience.deadline(), put),
+                }
             };
             producer.lock.release(kernel, me, &common.alarm);
             match put {
                 Ok(position) => {
                     if is_large {
-                        self.land(position, &write);
+                        self.land(kernel, me, position, &write);
                     }
                     common.sent.ring(kernel, me, &common.alarm);
                     if armed && self.has_room(1) {
@@ -50,7 +56,8 @@ impl<R: Records> ByteRing<'_, R> {
                     break Ok(());
                 }
                 Err(Failed::Closed) => break Err(Failed::Closed),
-                Err(_) => {}
+                Err(Failed::TimedOut) => break Err(patience.refusal()),
+                Err(Failed::NotNow) => {}
             }
             match self.wait_for_room(kernel, me, need, patience, pacer) {
                 Ok(did_arm) => armed |= did_arm,
@@ -93,13 +100,13 @@ impl<R: Records> ByteRing<'_, R> {
 
     /// Copies a large message into its claimed record, and commits it.
     #[inline]
-    fn land(self, position: u32, write: impl Fn(u32)) {
+    fn land<K: Kernel>(self, kernel: &K, me: u32, position: u32, write: impl Fn(u32)) {
         let header = self.records.header(position);
         if cfg!(feature = "mutant-msg-land-before-payload") {
             header.state.store(READY, Ordering::Release);
         }
         write(position);
-        header.state.store(READY, Ordering::Release);
+        self.commit(kernel, me, || header.state.store(READY, Ordering::Release));
         // Something that it was not before; who misses it goes to sleep, and looks before that.
         self.core.tail.landed.store(u64::from(position) + 1, Ordering::Relaxed);
     }

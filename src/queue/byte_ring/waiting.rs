@@ -240,14 +240,14 @@ impl<'a, R: Records> ByteRing<'a, R> {
 }
 
 /// The setting of an end's lock, as one who waits for that end sees it.
-struct Waiting<'a, R> {
-    ring: ByteRing<'a, R>,
+pub(super) struct Waiting<'a, R> {
+    pub(super) ring: ByteRing<'a, R>,
     /// What the waiter wants to do.
-    side: Side,
+    pub(super) side: Side,
     /// The waiter may have had a wake-up for a message.
-    armed: bool,
+    pub(super) armed: bool,
     /// Whether it need not wait once the ring is closed.
-    stops: bool,
+    pub(super) stops: bool,
 }
 
 impl<R: Records> Setting for Waiting<'_, R> {

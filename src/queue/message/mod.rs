@@ -18,8 +18,10 @@ use crate::queue::byte_ring::{ByteCore, ByteRing, UNIT_BYTES};
 use crate::queue::pacer::HandlePacer;
 use crate::shm::{Shared, roster};
 use crate::sync::linux::Linux;
+use crate::sys::eventfd::Bell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use store::Store;
 
 /// A bounded first-in, first-out queue of messages of any serde type, and of any size, between any number of processes and
@@ -105,6 +107,11 @@ impl<T> Queue<T> {
         Ok(Queue { core, store, pacers: Default::default(), _values: PhantomData })
     }
 
+    /// Makes this, the only handle, pollable.
+    pub(in crate::queue) fn set_bell(&mut self, bell: Arc<Bell>) {
+        self.store.bell = Some(bell);
+    }
+
     #[inline(always)]
     fn ring(&self) -> ByteRing<'_, Store> {
         ByteRing { core: &self.core, records: &self.store }
@@ -142,8 +149,11 @@ impl<T> Queue<T> {
     /// Closes the queue, for all handles in all processes: sends fail from now on, receives end once it is empty, and whoever
     /// waits is woken. Closing again does nothing.
     pub fn close(&self) {
-        roster::me();
-        self.ring().close(&Linux);
+        let me = roster::me();
+        match self.store.bell {
+            None => self.ring().close(&Linux),
+            Some(_) => self.ring().close_and_tell(&Linux, me),
+        }
     }
 
     /// Whether the queue has been closed.

@@ -5,8 +5,12 @@ use crate::deadline::Deadline;
 use crate::queue::byte_ring::{Got, Limit};
 use crate::queue::message_error::{NotReceived, decode};
 use crate::queue::ring_core::Patience;
+use crate::queue::error::NotReceived;
+use crate::queue::pollable::or_rest;
+use crate::queue::ring_core::{Failed, Patience};
 use crate::shm::roster;
 use crate::sync::linux::Linux;
+use crate::sys::eventfd::Bell;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
 
@@ -30,7 +34,7 @@ impl<T: DeserializeOwned> Queue<T> {
     /// [`Empty`](NotReceived::Empty), and as [`recv`](Self::recv).
     #[inline]
     pub fn try_recv(&self) -> Result<T, NotReceived> {
-        self.recv_value(Patience::None)
+        self.or_rest(|| self.recv_value(Patience::None))
     }
 
     /// Receives the oldest message; waits for at most `timeout`.
@@ -86,6 +90,16 @@ fn not_received(failed: Failed) -> NotReceived {
 }
 
 impl<T> Queue<T> {
+    /// A receive without patience: if it finds nothing on a pollable queue, the bell is silent afterwards, or is rung anew.
+    #[inline(always)]
+    fn or_rest<R>(
+        &self,
+        receive: impl FnMut() -> Result<R, NotReceived>,
+    ) -> Result<R, NotReceived> {
+        let rest = |bell: &Bell| self.ring().rest(&Linux, roster::me(), bell);
+        or_rest(self.store.bell.as_deref(), receive, |error| *error == NotReceived::Empty, rest)
+    }
+
     /// Receives the oldest message as the bytes that it travelled as.
     ///
     /// # Errors
@@ -99,7 +113,7 @@ impl<T> Queue<T> {
     /// # Errors
     /// [`Empty`](NotReceived::Empty), or [`Closed`](NotReceived::Closed).
     pub fn try_recv_bytes(&self) -> Result<Vec<u8>, NotReceived> {
-        self.recv_vec(Patience::None)
+        self.or_rest(|| self.recv_vec(Patience::None))
     }
 
     /// As [`recv_bytes`](Self::recv_bytes); waits for at most `timeout`.
@@ -149,7 +163,7 @@ impl<T> Queue<T> {
     /// [`Empty`](NotReceived::Empty), and as [`recv_bytes_into`](Self::recv_bytes_into).
     #[inline]
     pub fn try_recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize, NotReceived> {
-        self.recv_slice(buffer, Patience::None)
+        self.or_rest(|| self.recv_slice(buffer, Patience::None))
     }
 
     /// As [`recv_bytes_into`](Self::recv_bytes_into); waits for at most `timeout`.
@@ -211,7 +225,7 @@ impl<T> Queue<T> {
     /// [`Empty`](NotReceived::Empty), or [`Closed`](NotReceived::Closed).
     #[inline]
     pub fn try_recv_view(&self) -> Result<View<'_>, NotReceived> {
-        self.lend(Patience::None)
+        self.or_rest(|| self.lend(Patience::None))
     }
 
     /// As [`recv_view`](Self::recv_view); waits for at most `timeout`.

@@ -4,7 +4,9 @@
 
 use crate::error::{Error, Result};
 use crate::queue::byte_ring::{ByteCore, Header, Records, UNIT_BYTES};
+use crate::queue::gate;
 use crate::shm::ShmSafe;
+use crate::sys::eventfd::Bell;
 use crate::sys::memory::page_bytes;
 use crate::sys::mirror::Mirror;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ pub(super) struct Store {
     map: Arc<Mirror>,
     base: *mut u8,
     mask: u32,
+    /// Of a pollable queue.
+    pub(super) bell: Option<Arc<Bell>>,
 }
 
 // SAFETY: `base` points into `map`, which is Send and Sync and lives as long; who may touch which bytes is the ring's business (B4).
@@ -35,7 +39,7 @@ impl Store {
         let units = u32::try_from(bytes as u64 / UNIT_BYTES).expect("checked by the caller");
         let map = Mirror::new(bytes)
             .map_err(|errno| Error::os("create", format!("queue of {bytes} bytes"), errno))?;
-        Ok(Store { base: map.base(), map: Arc::new(map), mask: units - 1 })
+        Ok(Store { base: map.base(), map: Arc::new(map), mask: units - 1, bell: None })
     }
 
     pub(super) fn units(&self) -> u32 {
@@ -109,6 +113,11 @@ impl Records for Store {
         // SAFETY: aligned to 16, inside the mapping, and made of atomics, for which any bytes are a value. The ring looks at a header
         // only between `head` and `tail`, where nobody writes payload over it (B4).
         unsafe { &*header }
+    }
+
+    #[inline(always)]
+    fn bell(&self) -> Option<&dyn gate::Bell> {
+        self.bell.as_deref().map(|bell| bell as &dyn gate::Bell)
     }
 
     /// Somebody wrote into the ring past this crate; all that follows is a guess.

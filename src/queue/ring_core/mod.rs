@@ -19,10 +19,12 @@
 //!
 //! What a `kill -9` leaves: a lock with a dead owner, which the next one takes over. There is nothing to repair.
 
+mod polled;
 mod transfer;
 mod waiting;
 
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
+use crate::queue::gate::{Bell, Gate};
 use crate::sync::event_count::EventCount;
 use crate::sync::kernel::{Kernel, Pace};
 use crate::sync::lock_core::LockCore;
@@ -75,6 +77,7 @@ pub(crate) struct RingCore {
     consumer: End,
     head: Position,
     common: Common,
+    gate: Gate,
 }
 
 /// Which end of the ring.
@@ -93,12 +96,17 @@ pub(crate) enum Failed {
     Closed,
 }
 
-/// How long waiting has paid off lately: kept by a handle, for one side. See [`Kernel::pause`].
+/// How long waiting has paid off lately: kept by a handle, for one side. See [`Kernel::pause`]. And what a pollable queue's senders ring.
 pub(crate) trait Pacer {
     /// How the wait begins.
     fn pace(&self) -> Pace;
     /// A wait awake has ended with something to do, and perhaps with more behind it.
     fn found(&self, more: bool);
+    /// The bell of a pollable queue, to be rung before a commit.
+    #[inline(always)]
+    fn bell(&self) -> Option<&dyn Bell> {
+        None
+    }
 }
 
 impl RingCore {
@@ -119,6 +127,7 @@ impl RingCore {
                 sent: EventCount::new(),
                 freed: EventCount::new(),
             },
+            gate: Gate::new(),
         }
     }
 

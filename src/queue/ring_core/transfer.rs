@@ -26,7 +26,10 @@ impl RingCore {
                 break Err(failed);
             }
             kernel.light_fence(me); // pairs with the heavy fence in `drained`: the lock, then `closed`
-            let put = self.put(want, &write);
+            let put = match pacer.bell() {
+                None => self.put(want, &write),
+                Some(bell) => self.put_and_tell(kernel, me, bell, patience, want, &write),
+            };
             self.producer.lock.release(kernel, me, &self.common.alarm);
             match put {
                 Ok(count) => {
@@ -38,7 +41,8 @@ impl RingCore {
                     self.common.sent.ring_all(kernel);
                     break Err(Failed::Closed);
                 }
-                Err(_) => {}
+                Err(Failed::TimedOut) => break Err(patience.refusal()),
+                Err(Failed::NotNow) => {}
             }
             match self.wait(kernel, Side::Producer, patience, pacer) {
                 Ok(did_arm) => armed |= did_arm,
@@ -143,7 +147,10 @@ impl RingCore {
         loop {
             self.producer.mode.store(HELD_BUSY, Ordering::Relaxed);
             kernel.light_fence(me); // pairs with the heavy fence in `drained`
-            let put = self.put(want, &write);
+            let put = match pacer.bell() {
+                None => self.put(want, &write),
+                Some(bell) => self.put_and_tell(kernel, me, bell, patience, want, &write),
+            };
             self.producer.mode.store(HELD, Ordering::Release);
             match put {
                 Ok(count) => {
@@ -154,7 +161,10 @@ impl RingCore {
                     self.common.sent.ring_all(kernel);
                     return Err(Failed::Closed);
                 }
-                Err(_) => armed |= self.wait(kernel, Side::Producer, patience, pacer)?,
+                Err(Failed::TimedOut) => return Err(patience.refusal()),
+                Err(Failed::NotNow) => {
+                    armed |= self.wait(kernel, Side::Producer, patience, pacer)?
+                }
             }
         }
     }
@@ -196,7 +206,7 @@ impl RingCore {
 
     /// By the owner of the producer end: fills free slots and commits.
     #[inline(always)]
-    fn put(&self, want: u64, write: impl Fn(u64, u64)) -> Result<u64, Failed> {
+    pub(super) fn put(&self, want: u64, write: impl Fn(u64, u64)) -> Result<u64, Failed> {
         if self.common.closed.load(Ordering::Acquire) != 0 {
             return Err(Failed::Closed);
         }

@@ -189,6 +189,7 @@ impl RingCore {
         self.common.freed.wake_all(kernel);
         self.producer.lock.event().wake_all(kernel);
         self.consumer.lock.event().wake_all(kernel);
+        self.gate.wake_all(kernel);
     }
 
     fn has_work(&self, side: Side) -> bool {

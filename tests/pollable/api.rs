@@ -1,0 +1,194 @@
+//! When the descriptor is readable, and what is written to it.
+
+use offspring::queue::{NotReceived, Pollable, TryRecvError};
+use offspring::{Queue, RingQueue, spawn, try_wait_any, wait_any};
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+
+use crate::support::{Ended, Kid};
+
+/// The eventfd's counter, without a read of it.
+fn count(queue: &impl AsFd) -> u64 {
+    let fd = queue.as_fd().as_raw_fd();
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).expect("read fdinfo");
+    let line = text.lines().find_map(|line| line.strip_prefix("eventfd-count:"));
+    u64::from_str_radix(line.expect("an eventfd").trim(), 16).expect("a number")
+}
+
+fn is_readable(queue: &impl AsFd) -> bool {
+    !try_wait_any(&[queue]).unwrap().is_empty()
+}
+
+pub(crate) fn silent_while_nobody_polls() {
+    let queue = Pollable::<RingQueue<u64>>::new(8).unwrap();
+    assert_eq!(count(&queue), 1);
+    for n in 0..100 {
+        queue.send(n).unwrap();
+        assert_eq!(queue.recv(), Ok(n));
+    }
+    assert_eq!(count(&queue), 1, "written although nobody polls");
+    assert_eq!((queue.try_recv(), count(&queue)), (Err(TryRecvError::Empty), 0));
+    for n in 0..3 {
+        queue.send(n).unwrap();
+        assert_eq!(count(&queue), 1, "one write for all until the next look");
+    }
+    for n in 0..3 {
+        assert_eq!((queue.try_recv(), count(&queue)), (Ok(n), 1));
+    }
+    assert_eq!((queue.try_recv(), count(&queue)), (Err(TryRecvError::Empty), 0));
+
+    let queue = Pollable::<Queue<u64>>::with_capacity_bytes(20_000).unwrap();
+    for n in 0..100 {
+        queue.send(n).unwrap();
+        assert_eq!(queue.recv(), Ok(n));
+        queue.send_bytes(&[n as u8; 5000]).unwrap();
+        assert_eq!(queue.recv_bytes().unwrap(), [n as u8; 5000]);
+    }
+    assert_eq!(count(&queue), 1, "written although nobody polls");
+    assert_eq!((queue.try_recv(), count(&queue)), (Err(NotReceived::Empty), 0));
+    queue.send(1).unwrap();
+    queue.send_bytes(&[1; 5000]).unwrap();
+    assert_eq!(count(&queue), 1);
+}
+
+pub(crate) fn every_way_to_receive_rests() {
+    let queue = Pollable::<Queue<u64>>::new().unwrap();
+    let ways: [&dyn Fn() -> bool; 5] = [
+        &|| queue.try_recv() == Err(NotReceived::Empty),
+        &|| queue.try_recv_bytes() == Err(NotReceived::Empty),
+        &|| queue.try_recv_bytes_into(&mut [0; 10]) == Err(NotReceived::Empty),
+        &|| queue.try_recv_view().is_err(),
+        &|| queue.try_iter().next().is_none(),
+    ];
+    for way in ways {
+        queue.send(1).unwrap();
+        assert!(is_readable(&queue) && queue.recv() == Ok(1) && is_readable(&queue));
+        assert!(way() && !is_readable(&queue));
+    }
+    // What does not fit is still there.
+    queue.send_bytes(&[1; 100]).unwrap();
+    assert!(matches!(queue.try_recv_bytes_into(&mut [0; 10]), Err(NotReceived::TooLarge { .. })));
+    assert!(is_readable(&queue));
+
+    let queue = Pollable::<RingQueue<u64>>::new(4).unwrap();
+    for held in [false, true] {
+        queue.send(1).unwrap();
+        assert!(is_readable(&queue) && queue.recv() == Ok(1));
+        match held {
+            true => assert_eq!(queue.consumer().try_recv(), Err(TryRecvError::Empty)),
+            false => assert_eq!(queue.try_iter().next(), None),
+        }
+        assert!(!is_readable(&queue));
+    }
+}
+
+pub(crate) fn closing_tells() {
+    let queue = Pollable::<RingQueue<u64>>::new(4).unwrap();
+    assert_eq!(queue.try_recv(), Err(TryRecvError::Empty));
+    queue.close();
+    for _ in 0..2 {
+        assert!(is_readable(&queue));
+        assert_eq!(queue.try_recv(), Err(TryRecvError::Closed));
+    }
+    let queue = Pollable::<Queue<u64>>::new().unwrap();
+    assert_eq!(queue.try_recv(), Err(NotReceived::Empty));
+    let kid = Kid::fork(|| queue.close());
+    for _ in 0..2 {
+        assert_eq!(wait_any(&[&queue]).unwrap(), [0]);
+        assert!(matches!(queue.try_recv(), Err(NotReceived::Closed | NotReceived::Empty)));
+    }
+    assert_eq!(kid.join(), Ended::Exited(0));
+    assert_eq!(queue.try_recv(), Err(NotReceived::Closed));
+    assert!(is_readable(&queue));
+}
+
+/// One that looks for what is lent elsewhere rests until it is put back, or is over on a closed queue.
+pub(crate) fn end_of_a_view_tells() {
+    let queue = Pollable::<Queue<u64>>::new().unwrap();
+    queue.send(1).unwrap();
+    let view = queue.recv_view().unwrap();
+    assert_eq!(queue.try_recv(), Err(NotReceived::Empty));
+    assert!(!is_readable(&queue));
+    view.put_back();
+    assert!(is_readable(&queue));
+
+    let view = queue.recv_view().unwrap();
+    queue.close();
+    let poller = Kid::fork(|| {
+        assert_eq!(queue.try_recv(), Err(NotReceived::Empty));
+        assert!(!is_readable(&queue));
+    });
+    assert_eq!(poller.join(), Ended::Exited(0));
+    drop(view);
+    assert!(is_readable(&queue));
+    assert_eq!(queue.try_recv(), Err(NotReceived::Closed));
+}
+
+/// A held sending end tells as others do. While the receiving end is held elsewhere, a poller comes back until it is not.
+pub(crate) fn held_ends() {
+    let queue = Pollable::<RingQueue<u64>>::new(4).unwrap();
+    assert_eq!(queue.try_recv(), Err(TryRecvError::Empty));
+    let mut producer = queue.producer();
+    producer.send_many(&[1, 2]).unwrap();
+    assert!(is_readable(&queue));
+    let mut consumer = queue.consumer();
+    let poller = Kid::fork(|| {
+        assert_eq!(queue.try_recv(), Err(TryRecvError::Empty));
+        assert!(is_readable(&queue));
+    });
+    assert_eq!(poller.join(), Ended::Exited(0));
+    assert_eq!((consumer.try_recv(), consumer.try_recv()), (Ok(1), Ok(2)));
+    assert_eq!(consumer.try_recv(), Err(TryRecvError::Empty));
+    assert!(!is_readable(&queue));
+    producer.try_send(3).unwrap();
+    assert!(is_readable(&queue));
+    drop((producer, consumer));
+    assert_eq!(queue.try_recv(), Ok(3));
+}
+
+pub(crate) fn clones_and_grandchildren_tell() {
+    let queue = Pollable::<RingQueue<u64>>::new(4).unwrap();
+    let clone: RingQueue<u64> = (*queue).clone();
+    for generation in 0..3 {
+        assert_eq!(queue.try_recv(), Err(TryRecvError::Empty));
+        assert!(!is_readable(&queue));
+        let clone = clone.clone();
+        let kid = Kid::fork(|| match generation {
+            0 => clone.send(7).unwrap(),
+            1 => assert_eq!(Kid::fork(|| clone.send(7).unwrap()).join(), Ended::Exited(0)),
+            _ => clone.send_many(&[7]).unwrap(),
+        });
+        assert_eq!(wait_any(&[&queue]).unwrap(), [0]);
+        assert_eq!(kid.join(), Ended::Exited(0));
+        assert_eq!(queue.try_recv(), Ok(7));
+    }
+}
+
+pub(crate) fn wait_any_over_queues_and_a_child() {
+    const COUNT: u64 = 20_000;
+    let numbers = Pollable::<RingQueue<u64>>::new(16).unwrap();
+    let words = Pollable::<Queue<String>>::new().unwrap();
+    let sender = (numbers.clone(), words.clone());
+    let child = spawn(move || {
+        for n in 0..COUNT {
+            match n % 3 {
+                0 => sender.1.send(n.to_string()).unwrap(),
+                _ => sender.0.send(n).unwrap(),
+            }
+        }
+    })
+    .unwrap();
+    let (mut got, mut ended) = ([Vec::new(), Vec::new()], false);
+    while !ended || got[0].len() + got[1].len() < COUNT as usize {
+        // One message for each time that something is ready: what is there still, is ready again.
+        for index in wait_any(&[&numbers, &words, &child]).unwrap() {
+            match index {
+                0 => got[0].extend(numbers.try_recv()),
+                1 => got[1].extend(words.try_recv().ok().map(|word| word.parse::<u64>().unwrap())),
+                _ => ended = true,
+            }
+        }
+    }
+    assert!(got.iter().all(|numbers| numbers.is_sorted()));
+    child.join().unwrap();
+}
