@@ -1,5 +1,6 @@
 //! Why one of the queues of serde types (`Queue`, `WorkQueue`, `JoinableQueue`) did not take a message, or had none to give.
 
+use crate::queue::codec;
 use crate::queue::ring_core::Failed;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
@@ -161,9 +162,9 @@ impl NotSent {
 /// All of the bytes as one value.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotReceived> {
     let failed = |detail| NotReceived::Decode { type_name: type_name::<T>(), detail };
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(failed(format!("{} bytes are left over", rest.len()))),
+    match codec::decode(bytes) {
+        Ok((value, 0)) => Ok(value),
+        Ok((_, rest)) => Err(failed(format!("{rest} bytes are left over"))),
         Err(error) => Err(failed(error.to_string())),
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod ring_core;
 pub(crate) mod work;
 
 #[cfg(not(any(loom, shuttle)))]
+mod codec;
+#[cfg(not(any(loom, shuttle)))]
 mod ends;
 #[cfg(not(any(loom, shuttle)))]
 mod error;

@@ -32,7 +32,7 @@ const FENCED: &[&str] = &[
     "src/sync/rwlock.rs",
     "src/sync/rwlock_guards.rs",
     "src/sync/semaphore.rs",
-    "src/queue/message/codec.rs",
+    "src/queue/codec.rs",
     "src/queue/message/store.rs",
     "src/queue/message/view.rs",
     "src/queue/model/",

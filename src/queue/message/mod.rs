@@ -1,6 +1,5 @@
 //! The message queue's public face: values of any type, encoded by the sender, in the records of a byte ring.
 
-mod codec;
 mod iter;
 mod receive;
 mod scratch;

@@ -1,13 +1,11 @@
 //! Receiving: a value decoded by the caller, bytes into memory of the caller, or a look at the bytes where they are.
 
-use super::{Queue, SMALL_BYTES, View, codec, scratch};
+use super::{Queue, SMALL_BYTES, View, scratch};
 use crate::deadline::Deadline;
 use crate::queue::byte_ring::{Got, Limit};
 use crate::queue::message_error::{NotReceived, decode};
-use crate::queue::ring_core::Patience;
-use crate::queue::error::NotReceived;
 use crate::queue::pollable::or_rest;
-use crate::queue::ring_core::{Failed, Patience};
+use crate::queue::ring_core::Patience;
 use crate::shm::roster;
 use crate::sync::linux::Linux;
 use crate::sys::eventfd::Bell;
@@ -69,23 +67,6 @@ impl<T: DeserializeOwned> Queue<T> {
                 Err(failed) => Err(failed.into()),
             }
         })
-    }
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, NotReceived> {
-    let failed = |detail| NotReceived::Decode { type_name: type_name::<T>(), detail };
-    match codec::decode(bytes) {
-        Ok((value, 0)) => Ok(value),
-        Ok((_, rest)) => Err(failed(format!("{rest} bytes are left over"))),
-        Err(error) => Err(failed(error.to_string())),
-    }
-}
-
-fn not_received(failed: Failed) -> NotReceived {
-    match failed {
-        Failed::Closed => NotReceived::Closed,
-        Failed::NotNow => NotReceived::Empty,
-        Failed::TimedOut => NotReceived::Timeout,
     }
 }
 

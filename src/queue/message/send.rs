@@ -1,7 +1,8 @@
 //! Sending: a value encoded by the caller, or bytes as they are.
 
-use super::{Queue, codec, scratch};
+use super::{Queue, scratch};
 use crate::deadline::Deadline;
+use crate::queue::codec;
 use crate::queue::message_error::{NotSent, Unsent};
 use crate::queue::ring_core::Patience;
 use crate::shm::roster;
@@ -49,13 +50,7 @@ impl<T: Serialize> Queue<T> {
     fn send_value(&self, message: T, patience: Patience) -> Result<(), Unsent<T>> {
         let sent = scratch::with(|buffer| match codec::encode(&message, buffer) {
             Ok(bytes) => self.send_slice(bytes, patience),
-            Err(error) => {
-                Err(NotSent::Encode { type_name: type_name::<T>(), detail: error.to_string() })
-        let sent = scratch::with(|buffer| {
-            match postcard::serialize_with_flavor(&message, Appender(buffer)) {
-                Ok(buffer) => self.send_slice(buffer, patience),
-                Err(error) => Err(NotSent::encode::<T>(&error)),
-            }
+            Err(error) => Err(NotSent::encode::<T>(&error)),
         });
         sent.map_err(|reason| Unsent { message, reason })
     }
