@@ -229,8 +229,14 @@ impl<R: Records> ByteRing<'_, R> {
 
     /// Whether a message of so many units would fit now.
     fn has_room(self, need: u32) -> bool {
-        let head = self.head();
-        self.core.common.units.wrapping_sub(self.tail().units().wrapping_sub(head)) >= need
+        self.has_room_behind(self.tail(), need)
+    }
+
+    /// Whether it would have fitted behind this tail; the head is as it is now.
+    fn has_room_behind(self, tail: Mark, need: u32) -> bool {
+        let used = tail.units().wrapping_sub(self.head());
+        // A head beyond that tail: everything up to it has been freed.
+        used > self.core.common.units || self.core.common.units - used >= need
     }
 
     /// Whether a survey might give room back: something is in the zone, or was claimed and not yet taken.

@@ -10,6 +10,9 @@ use crate::sync::event_count::Armed;
 use crate::sync::kernel::{Kernel, Sleep, Slept};
 use crate::sync::lock_core::{Acquired, LockCore, Refused, Setting};
 
+/// A word, and the value that was seen there.
+type Seen<'a> = (&'a AtomicU64, u64);
+
 impl<'a, R: Records> ByteRing<'a, R> {
     /// Waits for an end, to send or to receive.
     #[cold]
@@ -108,10 +111,13 @@ impl<'a, R: Records> ByteRing<'a, R> {
             // If nothing is in the zone, then room comes up when `take` moves; else when what stands at its front changes: by
             // its holder, whose life is watched, or by a receiver, who moves `turn` before it.
             let mut world = (&self.core.consumer.take, self.taken().0);
+            // Whether there is room is decided by the tail of this look: a later claim was not looked at, and its sender may be
+            // killed before this one is on the alarm. Then look again.
+            let mut tail = self.tail();
             if self.is_littered() {
-                world = self.give_back(kernel, me, patience, &mut lives)?;
+                (world, tail) = self.give_back(kernel, me, patience, &mut lives)?;
             }
-            if self.has_room(need) || self.is_closed() {
+            if self.has_room_behind(tail, need) || self.is_closed() {
                 return Ok(true);
             }
             if deadline.has_passed() {
@@ -133,14 +139,15 @@ impl<'a, R: Records> ByteRing<'a, R> {
         }
     }
 
-    /// Frees what is over at the front, with the consumer end. Returns what changes when more may be over.
+    /// Frees what is over at the front, with the consumer end. Returns what changes when more may be over, and the tail up to
+    /// which it has looked.
     fn give_back<K: Kernel>(
         self,
         kernel: &K,
         me: u32,
         patience: Patience,
         lives: &mut Lives,
-    ) -> Result<(&'a AtomicU64, u64), Failed> {
+    ) -> Result<(Seen<'a>, Mark), Failed> {
         let consumer = &self.core.consumer;
         if !consumer.lock.acquire_free(me) {
             let waiting = Waiting { ring: self, side: Side::Producer, armed: false, stops: true };
@@ -156,7 +163,7 @@ impl<'a, R: Records> ByteRing<'a, R> {
         if survey.freed {
             self.ring_freed(kernel, me);
         }
-        Ok(world)
+        Ok((world, survey.tail))
     }
 
     /// Waits awake; false if something may have come.
