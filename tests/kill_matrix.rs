@@ -21,6 +21,7 @@ mod matrix {
     pub(crate) mod message;
     pub(crate) mod once;
     pub(crate) mod pipe;
+    pub(crate) mod pollable;
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
     pub(crate) mod rwlock;
@@ -70,6 +71,8 @@ fn main() {
         case!(matrix::message::recv).shown().deadline_s(600),
         case!(matrix::message::lent_and_closed).shown().deadline_s(600),
         case!(matrix::message::double_faults).shown().deadline_s(1200),
+        case!(matrix::pollable::ring).shown().deadline_s(600),
+        case!(matrix::pollable::bytes).shown().deadline_s(600),
         case!(matrix::queue_faults::held_up).shown().deadline_s(600),
         case!(matrix::queue_faults::deaths_while_held_up).shown().deadline_s(1200),
         case!(matrix::queue_faults::double_faults).shown().deadline_s(1200),
