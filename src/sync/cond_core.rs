@@ -203,7 +203,7 @@ impl CondCore {
     /// Wakes at most `count` of those who wait; the lock is known by the address of its alarm.
     #[cold]
     pub(crate) fn notify<K: Kernel>(&self, kernel: &K, alarm: *const AtomicU32, count: u32) {
-        let named = !cfg!(feature = "mutant-cond-notify-no-alarm") && kernel.name_alarm(alarm);
+        let named = kernel.name_alarm(alarm);
         self.seq.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let word = self.state.load(Ordering::SeqCst);

@@ -189,3 +189,45 @@ fn shuttle_cond_owner_dies_three_wait() {
 fn shuttle_cond_owner_with_other_business_dies() {
     explore(30, || death_of_the_owner(2, true));
 }
+
+/// All who wait at a gate pass when it is opened and all are notified once. One who notifies for nothing dies of it.
+fn gate(waiters: u32, noise: bool) {
+    let world = Arc::new(World::new(waiters + 2, false));
+    let shared = Arc::new(Shared::new());
+    let begin = |id: u32, steps: u32| {
+        let shared = Arc::clone(&shared);
+        let life = move |party: &Party| {
+            if id > waiters {
+                return shared.notify(party, 0, 1);
+            }
+            shared.enter(party);
+            while shared.over.load(Ordering::Relaxed) == 0 {
+                shared.wait(party, 0, Deadline::NEVER);
+            }
+            shared.lock.unlock(party);
+        };
+        start(&world, id, steps, life, |_| ())
+    };
+    let mut threads: Vec<_> = (1..=waiters).map(|id| begin(id, 0)).collect();
+    if noise {
+        threads.push(begin(waiters + 1, 6)); // after the state has become QUIET, before its wake-up
+    }
+    let opener = Party::new(&world, waiters + 2);
+    shared.enter(&opener);
+    shared.over.store(1, Ordering::Relaxed);
+    shared.lock.unlock(&opener);
+    shared.notify(&opener, 0, ALL);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn shuttle_cond_gate() {
+    explore(40, || gate(2, false));
+}
+
+#[test]
+fn shuttle_cond_gate_and_a_notifier_that_dies() {
+    explore(60, || gate(1 + random(2), true));
+}
