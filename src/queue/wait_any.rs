@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// Waits until at least one of `things` is ready, and returns the indices of all that are, in ascending order.
 ///
 /// Ready means: the next receive, read or accept does not wait, because there is something, the stream has ended or there is an
-/// error to be told; a [`Child`](crate::Child) is ready once it has ended. Readiness is a state: what is not received is ready in
+/// error to be told; a [`Child`](crate::Child) is ready once it has ended. A queue can be waited for as a
+/// [`Pollable`](crate::queue::Pollable). Readiness is a state: what is not received is ready in
 /// the next call as well. Another process that shares a connection may be faster, so receive with a `try_` form then.
 ///
 /// # Errors
