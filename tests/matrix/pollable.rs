@@ -110,7 +110,7 @@ pub(crate) fn ring() {
         .settles(|queue, scene| !queue.is_closed() || scene.has_ended(0) && scene.has_ended(1))
         .check(|queue, scene| Books { receivers: 2, ..Books::default() }.check(queue, scene));
     let after_death =
-        one("try_recv dies, then a send").first_victim(coarse(97), looks(0)).victim(sends);
+        one("try_recv dies, then a send").first_victim(coarse(401), looks(0)).victim(sends);
     let scenarios = vec![
         checked(one("send, one polls").victim(sends), sent(1)),
         checked(two("send, two poll").victim(sends), sent(2)),
@@ -208,7 +208,7 @@ pub(crate) fn bytes() {
     let rests =
         bytes_checked(rests, 1).settles(|queue, scene| scene.has_ended(1) && queue.is_empty());
     let after_death = one("try_recv dies, then a large send", &[])
-        .first_victim(coarse(173), looks)
+        .first_victim(coarse(701), looks)
         .victim(sends_bytes(LARGE));
     let scenarios = vec![
         bytes_checked(one("send small, one polls", &[]).victim(sends_bytes(SMALL)), 1),
