@@ -38,7 +38,7 @@
 //! | children that all end with a block | [`scope`] | [`scope`] |
 //! | memory that all see | [`Shared`], [`Region`] | `02_word_count` |
 //! | a number that all add to | [`Counter`], std's atomics | `01_counter_race` |
-//! | a value that one at a time may change | [`Mutex`], [`ReentrantMutex`] | `01_counter_race`, `03_crash` |
+//! | a value that one at a time may change | [`Mutex`], [`ReentrantMutex`] | `01_counter_race`, `03_crash`, `06_locks` |
 //! | a value that many read and few change | [`RwLock`] | `06_locks` |
 //! | a value that is computed once | [`OnceLock`] | `06_locks` |
 //! | to wait until a value is as it should be | [`Condvar`] | `06_locks` |

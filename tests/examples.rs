@@ -18,6 +18,7 @@ const COUNT: &str = "02_word_count";
 const CRASH: &str = "03_crash";
 const QUEUE: &str = "04_queue";
 const PIPE: &str = "05_pipe";
+const LOCKS: &str = "06_locks";
 
 fn main() {
     support::run(&[
@@ -110,6 +111,8 @@ fn bad_arguments_get_one_line_and_status_2() {
         (CRASH, &["now"]),
         (QUEUE, &["--orders", "none"]),
         (PIPE, &["--requests", "0"]),
+        (LOCKS, &["spinlock"]),
+        (LOCKS, &["mutex", "event"]),
     ];
     for (name, args) in bad {
         let (out, err, status) = run(name, args);
@@ -120,7 +123,7 @@ fn bad_arguments_get_one_line_and_status_2() {
 }
 
 fn help_is_no_error() {
-    for name in [RACE, COUNT, CRASH, QUEUE, PIPE] {
+    for name in [RACE, COUNT, CRASH, QUEUE, PIPE, LOCKS] {
         let (out, err, status) = run(name, &["--help"]);
         assert_eq!((err.as_str(), status), ("", 0));
         assert!(out.contains(&format!("Usage: {name}")), "{out}");
@@ -380,14 +383,25 @@ fn pipe_asks_and_is_answered() {
 }
 
 fn locks_play_their_scenes() {
-    let (out, err, status) = run("06_locks", &[]);
+    let (out, err, status) = run(LOCKS, &[]);
     assert_eq!((err.as_str(), status), ("", 0));
     for told in [
         "4 children added 1,000 each: 4,000",
         "(clumsy) died; the sum is repaired: 4,000",
         "filled the plate 3 times, the guest emptied it 3 times",
         "3 runners waited for the start, 3 ran",
+        "each with nested locks: 93 moves",
+        "of 2,000 reads beside 1,000 writes 0 saw half a change",
+        "it was ended by SIGKILL: its share is back, and the parent writes 1,001",
+        "was ended by SIGKILL in its initialiser, the next ran its own: 2 begun, and 3 children see one value",
+        "2 permits, 5 workers: 2 were at the counter at most",
+        "worker-1 was ended by SIGKILL: its permit is back",
+        "3 phases in step, each phase with one leader",
+        "(doomed) died while it waited",
+        "the barrier was reset, and 3 went through",
     ] {
         assert!(out.contains(told), "expected `{told}` in:\n{out}");
     }
+    let (out, err, status) = run(LOCKS, &["oncelock"]);
+    assert_eq!((err.as_str(), status, out.lines().count()), ("", 0, 2), "one scene: {out}");
 }
