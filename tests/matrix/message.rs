@@ -10,7 +10,7 @@ use offspring::proof::{Fault, Scenario, Scene, Verdict};
 
 use crate::conclude;
 use crate::matrix::actors::warm;
-use crate::{calibrate, stride};
+use crate::{calibrate, coarse};
 
 const SMALL: usize = 40;
 /// More than is copied under the lock, and than half of a page.
@@ -241,7 +241,8 @@ pub(crate) fn recv() {
                 }
             })
             .victim(victim)
-            .wakes_sleeping_victim();
+            .wakes_sleeping_victim()
+            .every(coarse(4));
         let books = Books { takes: true, senders: 1, ones, may_lose: true, ..Books::default() };
         checked(scenario, books)
     };
@@ -331,14 +332,15 @@ pub(crate) fn double_faults() {
         scene.end();
     };
     let recv = Scenario::new("send large killed, recv killed", queue_of(&[SMALL]))
-        .first_victim(stride(61), first_sends)
+        .first_victim(coarse(61), first_sends)
         .victim(receives)
+        .every(coarse(29))
         .check(|queue, scene| {
             let books = Books { before: 1, takes: true, may_lose: true, ..Books::default() };
             books.check(queue, scene)
         });
     let take = Scenario::new("recv large killed, recv large killed", queue_of(&[LARGE, SMALL]))
-        .first_victim(stride(61), |queue, scene| {
+        .first_victim(coarse(61), |queue, scene| {
             warm();
             let mut buffer = [0; LARGE];
             scene.begin();
@@ -346,6 +348,7 @@ pub(crate) fn double_faults() {
             scene.end();
         })
         .victim(receives)
+        .every(coarse(29))
         .check(|queue, scene| {
             let left: Vec<u8> =
                 std::iter::from_fn(|| queue.try_recv_bytes().ok()).map(|b| number(&b)).collect();
