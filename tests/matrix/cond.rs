@@ -165,7 +165,7 @@ pub(crate) fn double_faults() {
             scene.end();
         })
         .wakes_sleeping_victim()
-        .every(coarse(13))
+        .every(coarse(7))
         .settles(|_, scene| scene.has_ended(0) && scene.has_ended(1))
         .check(|gate, scene| opens(gate, scene, 2));
     conclude("cond-double", [scenario]);

@@ -332,7 +332,7 @@ pub(crate) fn double_faults() {
         scene.end();
     };
     let recv = Scenario::new("send large killed, recv killed", queue_of(&[SMALL]))
-        .first_victim(coarse(61), first_sends)
+        .first_victim(coarse(241), first_sends)
         .victim(receives)
         .every(coarse(29))
         .check(|queue, scene| {
@@ -340,7 +340,7 @@ pub(crate) fn double_faults() {
             books.check(queue, scene)
         });
     let take = Scenario::new("recv large killed, recv large killed", queue_of(&[LARGE, SMALL]))
-        .first_victim(coarse(61), |queue, scene| {
+        .first_victim(coarse(241), |queue, scene| {
             warm();
             let mut buffer = [0; LARGE];
             scene.begin();
