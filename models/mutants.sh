@@ -60,7 +60,7 @@ area() {
         mutant-barrier-*) echo barrier ;;
         mutant-rw-*) echo rw_ ;;
         mutant-once-*) echo once ;;
-        mutant-msg-* | mutant-same-arm) echo bytes ;;
+        mutant-msg-*) echo bytes ;;
         mutant-work-*) echo work ;;
         mutant-cond-*) echo cond ;;
         mutant-event-*) echo event ;;

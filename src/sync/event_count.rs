@@ -99,7 +99,7 @@ impl EventCount {
             let word = self.word.load(Ordering::SeqCst);
             // A wake-up that came between another's arming and its sleep must not be hidden from it by this arming, which may be
             // the last thing that we do.
-            let rung = word & STATE == RUNG && !cfg!(feature = "mutant-same-arm");
+            let rung = word & STATE == RUNG;
             let armed = (word & !STATE).wrapping_add(if rung { COUNT_ONE } else { 0 }) | ARMED;
             match word & STATE {
                 ARMED => return Armed { value: word, unarmed: false },

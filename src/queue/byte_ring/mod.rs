@@ -266,7 +266,6 @@ impl<R: Records> ByteRing<'_, R> {
     /// Room has come up: senders need different amounts, so all of them look.
     #[inline(always)]
     fn ring_freed<K: Kernel>(self, kernel: &K, me: u32) {
-        let count = if cfg!(feature = "mutant-msg-free-one") { 1 } else { ALL };
-        self.core.common.freed.ring_many(kernel, me, &self.core.common.alarm, count);
+        self.core.common.freed.ring_many(kernel, me, &self.core.common.alarm, ALL);
     }
 }

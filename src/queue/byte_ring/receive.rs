@@ -210,9 +210,7 @@ impl<R: Records> ByteRing<'_, R> {
     /// The end of the receive that lent a message which is kept for longer: its holder's death must be seen without the alarm.
     pub(crate) fn keep<K: Kernel>(self, kernel: &K, me: u32) {
         // One sleeper looks, and watches this life from then on.
-        if !cfg!(feature = "mutant-msg-no-guardian") {
-            self.core.common.sent.ring(kernel, me, &self.core.common.alarm);
-        }
+        self.core.common.sent.ring(kernel, me, &self.core.common.alarm);
         kernel.end();
     }
 
