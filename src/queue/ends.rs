@@ -5,11 +5,13 @@ use crate::queue::error::{
     RecvError, RecvTimeoutError, SendError, SendManyError, SendTimeoutError, TryRecvError,
     TrySendError,
 };
+use crate::queue::pacer::Sending;
 use crate::queue::plain::Plain;
 use crate::queue::ring::{MANY, RingQueue};
 use crate::queue::ring_core::{Failed, Patience, Side};
 use crate::shm::roster;
 use crate::sync::linux::Linux;
+use crate::sys::eventfd::Bell;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
@@ -180,8 +182,25 @@ impl<T: Plain> Producer<'_, T> {
     fn send_one(&mut self, value: T, patience: Patience) -> Result<(), Failed> {
         check(self.me);
         let queue = self.queue;
-        let write = |position, _| queue.write(position, value);
-        queue.core.send_held(&Linux, self.me, patience, &queue.sending(), 1, write).map(drop)
+        let write = move |position, _| queue.write(position, value);
+        match &queue.bell {
+            None => queue.core.send_held(&Linux, self.me, patience, &queue.pacers[0], 1, write),
+            Some(bell) => self.send_polled(bell, patience, 1, write),
+        }
+        .map(drop)
+    }
+
+    /// Out of line, as [`RingQueue::send_polled`].
+    #[inline(never)]
+    fn send_polled(
+        &self,
+        bell: &Bell,
+        patience: Patience,
+        want: u64,
+        write: impl Fn(u64, u64),
+    ) -> Result<u64, Failed> {
+        let sending = Sending { pacer: &self.queue.pacers[0], bell };
+        self.queue.core.send_held(&Linux, self.me, patience, &sending, want, write)
     }
 
     /// As [`RingQueue::send_many`], without other senders' messages in between.
@@ -196,7 +215,13 @@ impl<T: Plain> Producer<'_, T> {
             let rest = &values[sent..];
             let write = |position, count: u64| queue.write_many(position, &rest[..count as usize]);
             let want = rest.len() as u64;
-            match queue.core.send_held(&Linux, self.me, patience, &queue.sending(), want, write) {
+            let done = match &queue.bell {
+                None => {
+                    queue.core.send_held(&Linux, self.me, patience, &queue.pacers[0], want, write)
+                }
+                Some(bell) => self.send_polled(bell, patience, want, write),
+            };
+            match done {
                 Ok(count) => sent += count as usize,
                 Err(_) => return Err(SendManyError { sent }),
             }
@@ -230,7 +255,8 @@ impl<T: Plain> Consumer<'_, T> {
     #[inline]
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         let queue = self.queue;
-        let received = queue.or_rest(|| self.recv_one(Patience::None));
+        let received = self.recv_one(Patience::None);
+        let received = queue.or_rest(received, || self.recv_one(Patience::None));
         received.map_err(|failed| match failed {
             Failed::Closed => TryRecvError::Closed,
             Failed::NotNow | Failed::TimedOut => TryRecvError::Empty,

@@ -39,11 +39,11 @@ impl Pacer for HandlePacer {
     }
 }
 
-/// What a handle of a ring sends with.
+/// What a handle of a pollable ring sends with.
 #[derive(Debug)]
 pub(crate) struct Sending<'a> {
     pub(crate) pacer: &'a HandlePacer,
-    pub(crate) bell: Option<&'a Bell>,
+    pub(crate) bell: &'a Bell,
 }
 
 impl Pacer for Sending<'_> {
@@ -57,7 +57,7 @@ impl Pacer for Sending<'_> {
 
     #[inline(always)]
     fn bell(&self) -> Option<&dyn gate::Bell> {
-        self.bell.map(|bell| bell as &dyn gate::Bell)
+        Some(self.bell)
     }
 }
 

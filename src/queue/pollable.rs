@@ -127,28 +127,38 @@ impl<Q> AsFd for Pollable<Q> {
     }
 }
 
-/// A receive without patience. If it finds nothing on a pollable queue, `rest` silences the bell; where that is not possible (the
-/// end is held, or somebody was stopped in the middle of an operation), the bell is rung anew, so that whoever polls comes back.
+/// What a receive without patience has `received`. If that is nothing, on a pollable queue, `rest` silences the bell; where that is
+/// not possible because something is there, or was, it looks `again`; where that is not possible either (the end is held, or
+/// somebody was stopped in the middle of an operation), the bell is rung anew, so that whoever polls comes back.
 #[inline(always)]
 pub(super) fn or_rest<R, E>(
+    received: std::result::Result<R, E>,
     bell: Option<&Bell>,
-    mut receive: impl FnMut() -> std::result::Result<R, E>,
+    again: impl FnOnce() -> std::result::Result<R, E>,
     is_nothing: impl Fn(&E) -> bool,
     rest: impl Fn(&Bell) -> bool,
 ) -> std::result::Result<R, E> {
-    let received = receive();
     match (&received, bell) {
-        (Err(error), Some(bell)) if is_nothing(error) => {
-            if rest(bell) {
-                return received;
-            }
-            // Something is there, or was.
-            let again = receive();
-            if matches!(&again, Err(error) if is_nothing(error)) && !rest(bell) {
-                bell.ring();
-            }
-            again
-        }
+        (Err(error), Some(bell)) if is_nothing(error) => match rest(bell) {
+            true => received,
+            false => look_again(bell, again, is_nothing, rest),
+        },
         _ => received,
     }
+}
+
+/// Out of line, for `again` is a second copy of a fast path.
+#[cold]
+#[inline(never)]
+fn look_again<R, E>(
+    bell: &Bell,
+    again: impl FnOnce() -> std::result::Result<R, E>,
+    is_nothing: impl Fn(&E) -> bool,
+    rest: impl Fn(&Bell) -> bool,
+) -> std::result::Result<R, E> {
+    let received = again();
+    if matches!(&received, Err(error) if is_nothing(error)) && !rest(bell) {
+        bell.ring();
+    }
+    received
 }

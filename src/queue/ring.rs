@@ -181,8 +181,12 @@ impl<T: Plain> RingQueue<T> {
 
     #[inline(always)]
     fn send_one(&self, value: T, patience: Patience) -> std::result::Result<(), Failed> {
-        let write = |position, _| self.write(position, value);
-        self.core.send(&Linux, roster::me(), patience, &self.sending(), 1, write).map(drop)
+        let write = move |position, _| self.write(position, value);
+        match &self.bell {
+            None => self.core.send(&Linux, roster::me(), patience, &self.pacers[0], 1, write),
+            Some(bell) => self.send_polled(bell, patience, 1, write),
+        }
+        .map(drop)
     }
 
     /// Sends all of `values`, in order; blocks while the queue is full. As many as there is room for are committed by one store,
@@ -197,7 +201,13 @@ impl<T: Plain> RingQueue<T> {
             let rest = &values[sent..];
             let write = |position, count: u64| self.write_many(position, &rest[..count as usize]);
             let want = rest.len() as u64;
-            match self.core.send(&Linux, roster::me(), patience, &self.sending(), want, write) {
+            let done = match &self.bell {
+                None => {
+                    self.core.send(&Linux, roster::me(), patience, &self.pacers[0], want, write)
+                }
+                Some(bell) => self.send_polled(bell, patience, want, write),
+            };
+            match done {
                 Ok(count) => sent += count as usize,
                 Err(_) => return Err(SendManyError { sent }),
             }
@@ -221,7 +231,8 @@ impl<T: Plain> RingQueue<T> {
     /// [`Closed`](TryRecvError::Closed) if the queue is closed and empty.
     #[inline]
     pub fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
-        let received = self.or_rest(|| self.recv_one(Patience::None));
+        let received = self.recv_one(Patience::None);
+        let received = self.or_rest(received, || self.recv_one(Patience::None));
         received.map_err(|failed| match failed {
             Failed::Closed => TryRecvError::Closed,
             Failed::NotNow | Failed::TimedOut => TryRecvError::Empty,
@@ -330,19 +341,30 @@ impl<T: Plain> RingQueue<T> {
         self.core.is_closed()
     }
 
-    #[inline(always)]
-    pub(crate) fn sending(&self) -> Sending<'_> {
-        Sending { pacer: &self.pacers[0], bell: self.bell.as_deref() }
+    /// Out of line: a branch on the bell in the midst of a send would cost the others a third of their speed.
+    #[inline(never)]
+    fn send_polled(
+        &self,
+        bell: &Bell,
+        patience: Patience,
+        want: u64,
+        write: impl Fn(u64, u64),
+    ) -> std::result::Result<u64, Failed> {
+        let sending = Sending { pacer: &self.pacers[0], bell };
+        self.core.send(&Linux, roster::me(), patience, &sending, want, write)
     }
 
-    /// A receive without patience: if it finds nothing on a pollable queue, the bell is silent afterwards, or is rung anew.
+    /// What a receive without patience has `received`: if nothing, on a pollable queue, the bell is silent afterwards, or is rung
+    /// anew; see [`pollable`](crate::queue::pollable).
     #[inline(always)]
     pub(crate) fn or_rest<R>(
         &self,
-        receive: impl FnMut() -> std::result::Result<R, Failed>,
+        received: std::result::Result<R, Failed>,
+        again: impl FnOnce() -> std::result::Result<R, Failed>,
     ) -> std::result::Result<R, Failed> {
         let rest = |bell: &Bell| self.core.rest(&Linux, roster::me(), bell);
-        or_rest(self.bell.as_deref(), receive, |failed| *failed == Failed::NotNow, rest)
+        let is_nothing = |failed: &Failed| *failed == Failed::NotNow;
+        or_rest(received, self.bell.as_deref(), again, is_nothing, rest)
     }
 
     /// Fills the slot of a position. The caller owns the sending end, and the position is free (R1, R2).

@@ -32,7 +32,7 @@ impl<T: DeserializeOwned> Queue<T> {
     /// [`Empty`](NotReceived::Empty), and as [`recv`](Self::recv).
     #[inline]
     pub fn try_recv(&self) -> Result<T, NotReceived> {
-        self.or_rest(|| self.recv_value(Patience::None))
+        self.or_rest(self.recv_value(Patience::None), || self.recv_value(Patience::None))
     }
 
     /// Receives the oldest message; waits for at most `timeout`.
@@ -71,14 +71,17 @@ impl<T: DeserializeOwned> Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// A receive without patience: if it finds nothing on a pollable queue, the bell is silent afterwards, or is rung anew.
+    /// What a receive without patience has `received`: if nothing, on a pollable queue, the bell is silent afterwards, or is rung
+    /// anew.
     #[inline(always)]
     fn or_rest<R>(
         &self,
-        receive: impl FnMut() -> Result<R, NotReceived>,
+        received: Result<R, NotReceived>,
+        again: impl FnOnce() -> Result<R, NotReceived>,
     ) -> Result<R, NotReceived> {
         let rest = |bell: &Bell| self.ring().rest(&Linux, roster::me(), bell);
-        or_rest(self.store.bell.as_deref(), receive, |error| *error == NotReceived::Empty, rest)
+        let is_nothing = |error: &NotReceived| *error == NotReceived::Empty;
+        or_rest(received, self.store.bell.as_deref(), again, is_nothing, rest)
     }
 
     /// Receives the oldest message as the bytes that it travelled as.
@@ -94,7 +97,7 @@ impl<T> Queue<T> {
     /// # Errors
     /// [`Empty`](NotReceived::Empty), or [`Closed`](NotReceived::Closed).
     pub fn try_recv_bytes(&self) -> Result<Vec<u8>, NotReceived> {
-        self.or_rest(|| self.recv_vec(Patience::None))
+        self.or_rest(self.recv_vec(Patience::None), || self.recv_vec(Patience::None))
     }
 
     /// As [`recv_bytes`](Self::recv_bytes); waits for at most `timeout`.
@@ -144,7 +147,9 @@ impl<T> Queue<T> {
     /// [`Empty`](NotReceived::Empty), and as [`recv_bytes_into`](Self::recv_bytes_into).
     #[inline]
     pub fn try_recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize, NotReceived> {
-        self.or_rest(|| self.recv_slice(buffer, Patience::None))
+        self.or_rest(self.recv_slice(buffer, Patience::None), || {
+            self.recv_slice(buffer, Patience::None)
+        })
     }
 
     /// As [`recv_bytes_into`](Self::recv_bytes_into); waits for at most `timeout`.
@@ -206,7 +211,7 @@ impl<T> Queue<T> {
     /// [`Empty`](NotReceived::Empty), or [`Closed`](NotReceived::Closed).
     #[inline]
     pub fn try_recv_view(&self) -> Result<View<'_>, NotReceived> {
-        self.or_rest(|| self.lend(Patience::None))
+        self.or_rest(self.lend(Patience::None), || self.lend(Patience::None))
     }
 
     /// As [`recv_view`](Self::recv_view); waits for at most `timeout`.
