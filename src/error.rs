@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Encoding,
     /// Somebody else reaped the child, so that its exit status is lost.
     ExitLost,
+    /// The pool takes nothing any more: it was shut down, or has failed.
+    Closed,
     /// Any other refusal by the kernel; see [`Error::raw_os_error`].
     Os,
 }

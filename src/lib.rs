@@ -186,11 +186,16 @@ pub mod queue;
 #[cfg(not(any(loom, shuttle)))]
 pub mod process;
 
+#[cfg(not(any(loom, shuttle)))]
+pub mod pool;
+
 #[cfg(all(feature = "kill-matrix", not(any(loom, shuttle))))]
 pub mod proof;
 
 pub use error::{Error, ErrorKind, Result};
 
+#[cfg(not(any(loom, shuttle)))]
+pub use pool::{Pool, Task};
 #[cfg(not(any(loom, shuttle)))]
 pub use process::{
     Builder, Child, Current, Exit, JoinError, PanicLocation, PanicReport, ProcessInfo, Scope,

@@ -9,7 +9,7 @@ mod family;
 mod hooks;
 mod lifeline;
 mod outcome;
-mod panic;
+pub(crate) mod panic;
 mod record;
 mod scope;
 mod seat;

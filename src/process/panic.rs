@@ -203,6 +203,12 @@ fn note(info: &PanicHookInfo<'_>) {
     *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(sighting);
 }
 
+/// The report of a panic of the calling thread that was caught with this payload.
+pub(crate) fn report_here(payload: &(dyn Any + Send)) -> PanicReport {
+    let process = family::lock().me();
+    report(payload, process)
+}
+
 /// The report of the panic that ended the closure of `process` with this payload.
 pub(super) fn report(payload: &(dyn Any + Send), process: ProcessInfo) -> PanicReport {
     let message = message_of(payload);

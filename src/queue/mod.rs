@@ -6,7 +6,7 @@ pub(crate) mod ring_core;
 pub(crate) mod work;
 
 #[cfg(not(any(loom, shuttle)))]
-mod codec;
+pub(crate) mod codec;
 #[cfg(not(any(loom, shuttle)))]
 mod ends;
 #[cfg(not(any(loom, shuttle)))]
@@ -18,7 +18,7 @@ mod message;
 #[cfg(not(any(loom, shuttle)))]
 mod message_error;
 #[cfg(not(any(loom, shuttle)))]
-mod pacer;
+pub(crate) mod pacer;
 #[cfg(not(any(loom, shuttle)))]
 pub mod pipe;
 #[cfg(not(any(loom, shuttle)))]

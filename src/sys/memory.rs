@@ -6,7 +6,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::ftruncate;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -110,6 +110,15 @@ pub(crate) fn page_bytes() -> usize {
         let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         usize::try_from(bytes).unwrap_or(4096)
     })
+}
+
+/// Lets this process map so many bytes more than it has mapped now (RLIMIT_AS): an allocation beyond that fails.
+pub(crate) fn limit_growth(bytes: u64) -> Result<(), Errno> {
+    let text = std::fs::read_to_string("/proc/self/statm").map_err(|_| Errno::ENOENT)?;
+    let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+    let mapped = pages.ok_or(Errno::EINVAL)?.saturating_mul(page_bytes() as u64);
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS)?;
+    setrlimit(Resource::RLIMIT_AS, mapped.saturating_add(bytes).min(hard), hard)
 }
 
 /// The machine's memory and swap in bytes; `u64::MAX` if sysinfo(2) fails.

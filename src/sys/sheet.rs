@@ -54,6 +54,11 @@ impl Sheet {
         self.0.write_all_at(bytes, offset).map_err(errno)
     }
 
+    /// Reads so many bytes at `offset`.
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), Errno> {
+        self.0.read_exact_at(buffer, offset).map_err(errno)
+    }
+
     /// Gives the memory of `bytes` from `offset` back to the machine; they read as zeros.
     pub(crate) fn discard(&self, offset: u64, bytes: u64) -> Result<(), Errno> {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;

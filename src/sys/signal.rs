@@ -69,6 +69,15 @@ pub(crate) fn parent_pid() -> u32 {
     unsafe { libc::getppid() }.unsigned_abs()
 }
 
+/// Ignores SIGINT and lets SIGTERM end this process, whatever was set before: for processes that others stop in order.
+pub(crate) fn leave_interrupts_to_others() -> Result<(), Errno> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: no handler is installed, only taken away.
+    unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }?;
+    // SAFETY: as above.
+    unsafe { signal(Signal::SIGTERM, SigHandler::SigDfl) }.map(drop)
+}
+
 /// Whether this thread is the process's first one.
 pub(crate) fn is_main_thread() -> bool {
     nix::unistd::gettid() == nix::unistd::getpid()

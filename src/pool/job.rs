@@ -1,0 +1,99 @@
+//! What a worker runs for a task: decode the argument, call the function, encode the result.
+//!
+//! Client and workers are one image, made by fork, so the address of a function means the same in all of them. The function itself
+//! has no bytes to send: it is a fn item, or a closure that captures nothing.
+
+#![expect(
+    unsafe_code,
+    reason = "calls a function by its address, and makes values that have no bytes"
+)]
+
+use crate::queue::codec;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::type_name;
+use std::mem::MaybeUninit;
+
+/// How a job went that has not panicked. What belongs to it is in the job's output: the encoded result, or a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Value,
+    /// The argument could not be decoded.
+    Undecodable,
+    /// The result could not be encoded.
+    Unencodable,
+}
+
+/// The code of a job: argument in, output out. The output buffer is empty when it begins.
+pub(super) type Job = fn(&[u8], &mut Vec<u8>) -> Done;
+
+/// The job as it is written into a slot.
+pub(super) fn address_of(job: Job) -> u64 {
+    job as usize as u64
+}
+
+/// The job with this address.
+///
+/// # Safety
+/// The address comes from [`address_of`], in a process of which this one is a fork, or the other way round.
+pub(super) unsafe fn job_at(address: u64) -> Job {
+    // SAFETY: a fork has the same code at the same addresses, and the caller says that the address is a Job's.
+    unsafe { std::mem::transmute::<usize, Job>(address as usize) }
+}
+
+/// Compiles for functions only that have no bytes to send.
+pub(super) const fn captures_nothing<F>() {
+    assert!(
+        size_of::<F>() == 0,
+        "a pool's function is a fn item or a closure that captures nothing: its workers were forked before this call and do not \
+         have what it would capture. Pass that as (a part of) the argument; or use `offspring::spawn`, whose child gets a copy of everything"
+    );
+}
+
+/// The job that calls an `F`.
+pub(super) fn call<F, A, R>() -> Job
+where
+    F: Fn(A) -> R + Copy,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    const { captures_nothing::<F>() };
+    |argument, output| {
+        let argument: A = match decode(argument) {
+            Ok(argument) => argument,
+            Err(text) => return fail(Done::Undecodable, &text, output),
+        };
+        let result = function::<F>()(argument);
+        match codec::encode(&result, output) {
+            Ok(_) => Done::Value,
+            Err(error) => {
+                fail(Done::Unencodable, &format!("encode a {}: {error}", type_name::<R>()), output)
+            }
+        }
+    }
+}
+
+/// Replaces the output by a text.
+pub(super) fn fail(done: Done, text: &str, output: &mut Vec<u8>) -> Done {
+    output.clear();
+    output.extend_from_slice(text.as_bytes());
+    done
+}
+
+/// A value of a type without bytes, of which the client has one.
+pub(super) fn function<F: Copy>() -> F {
+    const { captures_nothing::<F>() };
+    let nothing = MaybeUninit::<F>::uninit();
+    // SAFETY: F has no bytes to be initialised (asserted), the client had one when it sent the task, and `Copy` says that one is as
+    // good as another.
+    unsafe { nothing.assume_init() }
+}
+
+/// All of the bytes as one value, or why not.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match codec::decode(bytes) {
+        Ok((value, 0)) => Ok(value),
+        Ok((_, rest)) => Err(format!("decode a {}: {rest} bytes are left over", type_name::<T>())),
+        Err(error) => Err(format!("decode a {}: {error}", type_name::<T>())),
+    }
+}

@@ -1,0 +1,363 @@
+//! What client, supervisor and workers of one pool share: slots, the ring that delivers their numbers, seats, the morgue.
+//!
+//! All words are atomics; each has one writer or changes by compare-exchange. Who writes what is told at its field.
+
+#![expect(unsafe_code, reason = "promises that its words may be shared")]
+
+use crate::error::{Error, Result};
+use crate::pool::slot::{POLLER, SLEEPER, Slot};
+use crate::pool::word::{Kind, Word};
+use crate::queue::ring_core::{Patience, RingCore};
+use crate::shm::{Region, Shared, ShmSafe, roster};
+use crate::sync::event_count::EventCount;
+use crate::sync::linux::Linux;
+use crate::sys::eventfd::Bell;
+use crate::sys::sheet::Sheet;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How the pool is to go on. Only ever raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub(super) enum Mode {
+    Open = 0,
+    /// What is queued is finished, then all end.
+    Closing = 1,
+    /// As that, and a death is final.
+    ClosingNow = 2,
+    /// The workers are ended.
+    Terminating = 3,
+}
+
+/// Why the pool failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Failure {
+    /// Too many workers died without a task.
+    Restarts = 1,
+    /// The initialiser failed too often; the seat with its report is in `blame`.
+    Initializer = 2,
+    /// A worker could not be forked; errno is in `blame`.
+    Fork = 3,
+    /// The supervisor is dead.
+    Supervisor = 4,
+}
+
+/// The pool's own words.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(super) struct Head {
+    /// The supervisor's roster id; 0 before it sits. Written by it once.
+    pub(super) supervisor: AtomicU32,
+    /// [`Mode`]. Raised by the client.
+    pub(super) mode: AtomicU32,
+    /// How many workers there should be. Written by the client.
+    pub(super) target: AtomicU32,
+    /// How many workers are to leave although there is work. Raised by the client, lowered by whoever leaves.
+    pub(super) retire: AtomicU32,
+    /// How many workers there are. Written by the supervisor.
+    pub(super) living: AtomicU32,
+    /// How many seats were ever used. Written by the supervisor.
+    pub(super) seats_used: AtomicU32,
+    /// [`Failure`], 0 while all is well. Set once, with `blame` before it.
+    failure: AtomicU32,
+    pub(super) blame: AtomicU32,
+    /// How many threads of the client wait for more than one task.
+    pub(super) watch_all: AtomicU32,
+    /// Somebody wants to be told when no more than so many (less one) are queued; 0: nobody.
+    pub(super) low_water: AtomicU32,
+    /// Until when the supervisor sleeps, in ns since the beginning. Written by it.
+    pub(super) planned: AtomicU64,
+    /// Whether any task ever had a deadline. Set by the client.
+    pub(super) has_deadlines: AtomicU32,
+    /// Rung when something has an outcome for which somebody waits, and when a worker begins or ends.
+    pub(super) done: EventCount,
+    /// Always 0: no wake-up needs it, for every waker is watched (P4).
+    pub(super) alarm: AtomicU32,
+    /// Always 0.
+    pub(super) zero: AtomicU32,
+    /// Until when workers that do not end are given time in `Terminating`, in ns since the beginning. Written by the client.
+    pub(super) grace_ends: AtomicU64,
+}
+
+/// A worker's place: it outlives the workers that sit in it.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Seat {
+    /// The roster id of the last worker here; it writes that itself.
+    pub(super) worker: AtomicU32,
+    /// The slot that it tried to claim last; [`NO_SLOT`] before the first. Written by it, before the claim (P1).
+    pub(super) slot: AtomicU32,
+    /// Length of the report of a failed initialiser.
+    pub(super) report_bytes: AtomicU32,
+    /// Whether it runs a task, or did when it died. Written by it; cleared before a fork.
+    pub(super) busy: AtomicU32,
+}
+
+/// No slot.
+pub(super) const NO_SLOT: u32 = u32::MAX;
+/// In the ring: no task, only a reason to look up.
+const NUDGE: u64 = u64::MAX;
+/// How many deaths are remembered.
+const MORGUE: usize = 256;
+/// How many seats there are at least.
+const SEATS: usize = 256;
+
+// SAFETY: atomics alone, used through `&`; any value that a dying process leaves is one that the others handle.
+unsafe impl ShmSafe for Head {}
+// SAFETY: as above.
+unsafe impl ShmSafe for Seat {}
+
+/// See the top of the file. Each process has its own handle, made by fork.
+#[derive(Debug)]
+pub(super) struct Shop {
+    pub(super) head: Shared<Head>,
+    pub(super) seats: Shared<[Seat]>,
+    pub(super) slots: Shared<[Slot]>,
+    pub(super) ring: Shared<RingCore>,
+    pub(super) entries: Shared<[AtomicU64]>,
+    /// How the last workers ended: roster id, and what `waitid` said. Written by the supervisor.
+    pub(super) morgue: Shared<[AtomicU64]>,
+    pub(super) sheet: Sheet,
+    /// Rung for the supervisor.
+    pub(super) bell: Bell,
+    /// Rung for those who poll for outcomes.
+    pub(super) told: Bell,
+    base: Instant,
+}
+
+impl Shop {
+    pub(super) fn new(slots: usize, workers: usize) -> Result<Shop> {
+        let seats = SEATS.max(workers);
+        // Twice as many as slots: a worker that died may leave a number of which the slot has gone on.
+        let entries = (2 * slots).next_power_of_two();
+        let bytes = slots * size_of::<Slot>()
+            + entries * size_of::<AtomicU64>()
+            + seats * size_of::<Seat>()
+            + MORGUE * size_of::<AtomicU64>()
+            + size_of::<Head>()
+            + size_of::<RingCore>()
+            + 8 * align_of::<Head>();
+        let region = Region::new(bytes)?;
+        let os = |errno| Error::os("create", "a pool", errno);
+        let bell = || Bell::ringing().map_err(os);
+        let shop = Shop {
+            head: region.place(Head::new(workers as u32))?,
+            ring: region.place(RingCore::new(entries as u64))?,
+            entries: region.place_slice(entries, |_| AtomicU64::new(0))?,
+            seats: region.place_slice(seats, |_| Seat::new())?,
+            slots: region.place_slice(slots, |_| Slot::new())?,
+            morgue: region.place_slice(MORGUE, |_| AtomicU64::new(0))?,
+            sheet: Sheet::new().map_err(os)?,
+            bell: bell()?,
+            told: bell()?,
+            base: Instant::now(),
+        };
+        shop.told.silence();
+        Ok(shop)
+    }
+
+    pub(super) fn slot(&self, index: u32) -> &Slot {
+        &self.slots[index as usize]
+    }
+
+    pub(super) fn seat(&self, index: u32) -> &Seat {
+        &self.seats[index as usize]
+    }
+
+    pub(super) fn used_seats(&self) -> &[Seat] {
+        &self.seats[..self.head.seats_used.load(Ordering::Acquire) as usize]
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        match self.head.mode.load(Ordering::Acquire) {
+            0 => Mode::Open,
+            1 => Mode::Closing,
+            2 => Mode::ClosingNow,
+            _ => Mode::Terminating,
+        }
+    }
+
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match self.head.failure.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Failure::Restarts),
+            2 => Some(Failure::Initializer),
+            3 => Some(Failure::Fork),
+            _ => Some(Failure::Supervisor),
+        }
+    }
+
+    /// The first failure counts.
+    pub(super) fn fail(&self, failure: Failure) {
+        let set = (0, failure as u32);
+        let _ =
+            self.head.failure.compare_exchange(set.0, set.1, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds since the pool's beginning; the clock is the same in all processes.
+    pub(super) fn now(&self) -> u64 {
+        self.base.elapsed().as_nanos() as u64
+    }
+
+    pub(super) fn nanos_of(&self, instant: Instant) -> u64 {
+        (instant.saturating_duration_since(self.base).as_nanos() as u64).max(1)
+    }
+
+    pub(super) fn instant_of(&self, nanos: u64) -> Instant {
+        self.base + Duration::from_nanos(nanos)
+    }
+
+    /// Puts slots into the ring, behind all others; the caller is a thread of the client. False if the pool takes nothing.
+    #[inline]
+    pub(super) fn enqueue(&self, me: u32, pacer: &super::Pacer, slots: &[u32]) -> bool {
+        let mut sent = 0;
+        while sent < slots.len() {
+            let write = |position: u64, count: u64| {
+                for nth in 0..count {
+                    let slot = slots[sent + nth as usize];
+                    let entry = &self.entries[self.ring.slot(position.wrapping_add(nth))];
+                    entry.store(
+                        entry_of(slot, self.slot(slot).word().generation),
+                        Ordering::Relaxed,
+                    );
+                }
+            };
+            let want = (slots.len() - sent) as u64;
+            match self.ring.send(&Linux, me, Patience::FOREVER, pacer, want, write) {
+                Ok(count) => sent += count as usize,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Lets `count` idle workers look up.
+    pub(super) fn nudge(&self, me: u32, pacer: &super::Pacer, count: u32) {
+        for _ in 0..count {
+            let write = |position: u64, _| {
+                self.entries[self.ring.slot(position)].store(NUDGE, Ordering::Relaxed);
+            };
+            // If it is full, nobody is idle.
+            let _ = self.ring.send(&Linux, me, Patience::None, pacer, 1, write);
+        }
+    }
+
+    /// In the ring's receive: claims what is at a position for `me`, who sits in `seat`. See P1 and the table of steps.
+    #[inline]
+    pub(super) fn claim(&self, position: u64, seat: &Seat, me: u32) -> Option<(u32, Word)> {
+        let entry = self.entries[self.ring.slot(position)].load(Ordering::Relaxed);
+        if entry == NUDGE {
+            return None;
+        }
+        let (index, generation) = (entry as u32, (entry >> 32) as u32);
+        let slot = self.slots.get(index as usize)?;
+        seat.slot.store(index, Ordering::Release);
+        let word = slot.word();
+        if word.generation != generation {
+            return None;
+        }
+        let begun = word.begun_by(me);
+        let is_claimed = word.kind == Kind::Queued && slot.step(word, begun);
+        // Only now: a slot with its number in the ring has no new tenant.
+        slot.in_ring.store(0, Ordering::Release);
+        is_claimed.then_some((index, begun))
+    }
+
+    /// After a step to an outcome: wakes whoever waits for it.
+    #[inline]
+    pub(super) fn settled(&self, slot: &Slot) {
+        // All SeqCst: see P4.
+        let watched = slot.watched.load(Ordering::SeqCst);
+        let all = self.head.watch_all.load(Ordering::SeqCst);
+        let low = self.head.low_water.load(Ordering::SeqCst);
+        if watched | all | low != 0 {
+            self.settled_slow(watched, all, low);
+        }
+    }
+
+    #[cold]
+    fn settled_slow(&self, watched: u32, all: u32, low: u32) {
+        let is_low = low != 0
+            && self.ring.len() < u64::from(low)
+            && self.head.low_water.swap(0, Ordering::SeqCst) != 0;
+        if watched & SLEEPER != 0 || all != 0 || is_low {
+            self.head.done.ring_all(&Linux);
+        }
+        if watched & POLLER != 0 {
+            self.told.ring();
+        }
+    }
+
+    /// Resolves a task that a dead worker was running, if that was its last attempt. Whether the word has changed.
+    pub(super) fn bury(&self, slot: &Slot, word: Word) -> bool {
+        let is_final = slot.is_last_attempt(word) || self.mode() >= Mode::ClosingNow;
+        let changes = word.kind == Kind::Running
+            && is_final
+            && roster::is_dead(word.holder)
+            && slot.step(word, word.as_kind(Kind::Died));
+        if changes {
+            self.settled(slot);
+        }
+        changes
+    }
+
+    /// Gives every task without an outcome this one.
+    pub(super) fn resolve_all(&self, kind: Kind, also_running: bool) {
+        for slot in &*self.slots {
+            loop {
+                let word = slot.word();
+                let applies =
+                    word.kind == Kind::Queued || also_running && word.kind == Kind::Running;
+                if !applies {
+                    break;
+                }
+                if slot.step(word, word.as_kind(kind)) {
+                    self.settled(slot);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Where in the file a failed initialiser's report is.
+    pub(super) fn report_offset(&self, seat: u32) -> u64 {
+        // Behind the payloads of all slots.
+        (1 << 61) + (u64::from(seat) << 16)
+    }
+}
+
+fn entry_of(slot: u32, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(slot)
+}
+
+impl Head {
+    fn new(workers: u32) -> Head {
+        let zero = || AtomicU32::new(0);
+        Head {
+            supervisor: zero(),
+            mode: zero(),
+            target: AtomicU32::new(workers),
+            retire: zero(),
+            living: zero(),
+            seats_used: zero(),
+            failure: zero(),
+            blame: zero(),
+            watch_all: zero(),
+            low_water: zero(),
+            planned: AtomicU64::new(u64::MAX),
+            has_deadlines: zero(),
+            done: EventCount::new(),
+            alarm: zero(),
+            zero: zero(),
+            grace_ends: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Seat {
+    fn new() -> Seat {
+        let zero = || AtomicU32::new(0);
+        Seat { worker: zero(), slot: AtomicU32::new(NO_SLOT), report_bytes: zero(), busy: zero() }
+    }
+}

@@ -1,0 +1,197 @@
+//! A task's place in shared memory: its word, what is to be run, and room for a small argument and a small result.
+//!
+//! The argument is written by the client before `QUEUED` and read by workers; the result by the worker that runs the task, before
+//! its commit, and read by the client after that. P3 in the README keeps late writers out of a slot that has a new tenant.
+
+#![expect(unsafe_code, reason = "copies payloads into and out of shared bytes")]
+
+use crate::pool::word::{Kind, Word};
+use crate::shm::{ShmCell, ShmSafe};
+use crate::sys::Errno;
+use crate::sys::sheet::{Sheet, lift_file_size_limit};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// What fits into the slot; more goes to the file.
+pub(super) const INLINE_BYTES: usize = 224;
+/// Each payload has this much of the file's offsets for itself. Files are sparse.
+const STRIDE_BYTES: u64 = 1 << 38;
+/// A payload in the file keeps its memory for the next one, up to this size.
+const KEPT_BYTES: u64 = 64 << 10;
+
+/// A small payload.
+#[derive(Debug)]
+#[repr(transparent)]
+struct Inline(ShmCell<[u8; INLINE_BYTES]>);
+
+/// See the top of the file.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(super) struct Slot {
+    /// The committing word.
+    word: AtomicU64,
+    /// The address of the job's code, the same in all processes of the pool. Written by the client.
+    pub(super) job: AtomicU64,
+    /// Until when it must be done, in ns since the pool's beginning; 0: whenever. Written by the client.
+    pub(super) deadline: AtomicU64,
+    argument_bytes: AtomicU64,
+    result_bytes: AtomicU64,
+    /// Who waits: [`SLEEPER`], [`POLLER`].
+    pub(super) watched: AtomicU32,
+    /// Whether its number is in the ring. Set by the client, cleared by the worker that takes it out.
+    pub(super) in_ring: AtomicU32,
+    /// After how many attempts a death is final. Written by the client.
+    pub(super) max_attempts: AtomicU32,
+    argument: Inline,
+    result: Inline,
+}
+
+/// Somebody sleeps until it has an outcome, or is about to.
+pub(super) const SLEEPER: u32 = 1;
+/// Somebody polls the pool's descriptor for it.
+pub(super) const POLLER: u32 = 2;
+
+const _: () = assert!(size_of::<Slot>() == 512);
+
+// SAFETY: atomics, and bytes for which any value is one; who writes those bytes when is told at the top of the file.
+unsafe impl ShmSafe for Slot {}
+
+/// Which payload of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Argument,
+    Result,
+}
+
+impl Slot {
+    pub(super) fn new() -> Slot {
+        let empty = || Inline(ShmCell::new([0; INLINE_BYTES]));
+        Slot {
+            word: AtomicU64::new(Word::free(1).to_bits()),
+            job: AtomicU64::new(0),
+            deadline: AtomicU64::new(0),
+            argument_bytes: AtomicU64::new(0),
+            result_bytes: AtomicU64::new(0),
+            watched: AtomicU32::new(0),
+            in_ring: AtomicU32::new(0),
+            max_attempts: AtomicU32::new(1),
+            argument: empty(),
+            result: empty(),
+        }
+    }
+
+    /// Where the task stands. SeqCst: the last look of one who has announced that it waits (P4).
+    #[inline(always)]
+    pub(super) fn word(&self) -> Word {
+        Word::from_bits(self.word.load(Ordering::SeqCst))
+    }
+
+    /// The word as sleepers compare it.
+    pub(super) fn raw_word(&self) -> &AtomicU64 {
+        &self.word
+    }
+
+    /// The committing step; false if somebody else was faster.
+    #[inline(always)]
+    pub(super) fn step(&self, from: Word, to: Word) -> bool {
+        let (from, to) = (from.to_bits(), to.to_bits());
+        self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
+    /// A step of the client's alone: to `QUEUED`, to `FREE`.
+    #[inline(always)]
+    pub(super) fn set(&self, word: Word) {
+        self.word.store(word.to_bits(), Ordering::Release);
+    }
+
+    /// Whether a death now would be the end of the task.
+    pub(super) fn is_last_attempt(&self, word: Word) -> bool {
+        word.attempts >= self.max_attempts.load(Ordering::Relaxed)
+    }
+
+    fn place(&self, part: Part) -> (&AtomicU64, &Inline) {
+        match part {
+            Part::Argument => (&self.argument_bytes, &self.argument),
+            Part::Result => (&self.result_bytes, &self.result),
+        }
+    }
+
+    fn offset(index: u32, part: Part) -> u64 {
+        (2 * u64::from(index) + part as u64) * STRIDE_BYTES
+    }
+
+    /// Writes a payload. The caller is the only one who may: the client before `QUEUED`, the task's worker before its commit.
+    #[inline]
+    pub(super) fn write(
+        &self,
+        sheet: &Sheet,
+        index: u32,
+        part: Part,
+        bytes: &[u8],
+    ) -> Result<(), Errno> {
+        let (length, inline) = self.place(part);
+        length.store(bytes.len() as u64, Ordering::Relaxed);
+        if bytes.len() > INLINE_BYTES {
+            return write_to_file(sheet, Slot::offset(index, part), bytes);
+        }
+        let place = inline.0.get().cast::<u8>();
+        // SAFETY: the bytes fit (checked above), and nobody else in any process reads or writes them now: P3, and the commit that
+        // makes them readable comes after this.
+        unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Hands a payload to `read`: from the slot, or from `buffer` after it was copied there from the file. The word says that it is
+    /// whole, and nobody writes it before the caller is done.
+    #[inline]
+    pub(super) fn read<T>(
+        &self,
+        sheet: &Sheet,
+        index: u32,
+        part: Part,
+        buffer: &mut Vec<u8>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, Errno> {
+        let (length, inline) = self.place(part);
+        let bytes = usize::try_from(length.load(Ordering::Relaxed)).map_err(|_| Errno::ENOMEM)?;
+        if bytes > INLINE_BYTES {
+            buffer.clear();
+            buffer.try_reserve_exact(bytes).map_err(|_| Errno::ENOMEM)?;
+            buffer.resize(bytes, 0);
+            sheet.read_at(buffer, Slot::offset(index, part))?;
+            return Ok(read(buffer));
+        }
+        let place = inline.0.get().cast::<u8>();
+        // SAFETY: inside the slot (checked above), written before the word said so (release, acquire), and not written while the
+        // caller reads: only the next tenant's client and worker would, and the caller keeps the slot (P3).
+        Ok(read(unsafe { std::slice::from_raw_parts(place, bytes) }))
+    }
+
+    /// Gives the memory of big payloads back to the machine.
+    pub(super) fn discard(&self, sheet: &Sheet, index: u32) {
+        for part in [Part::Argument, Part::Result] {
+            let (length, _) = self.place(part);
+            let bytes = length.swap(0, Ordering::Relaxed);
+            if bytes > KEPT_BYTES {
+                // Nothing to do about a failure but to keep the memory until the pool ends.
+                let _ = sheet.discard(Slot::offset(index, part), STRIDE_BYTES);
+            }
+        }
+    }
+
+    /// Prepares the slot for a new task; by the client, which has the slot.
+    #[inline]
+    pub(super) fn prepare(&self, job: u64, deadline: u64, max_attempts: u32) {
+        debug_assert!(self.word().kind == Kind::Free, "a slot with a task in it");
+        self.job.store(job, Ordering::Relaxed);
+        self.deadline.store(deadline, Ordering::Relaxed);
+        self.max_attempts.store(max_attempts, Ordering::Relaxed);
+        self.watched.store(0, Ordering::Relaxed);
+        self.in_ring.store(1, Ordering::Relaxed);
+    }
+}
+
+#[cold]
+fn write_to_file(sheet: &Sheet, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+    lift_file_size_limit()?;
+    sheet.write_at(bytes, offset)
+}

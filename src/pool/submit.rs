@@ -1,0 +1,319 @@
+//! The pool's handle, and how a task gets into it.
+
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pool::builder::{PoolBuilder, attempts};
+use crate::pool::desk::{Closed, Desk};
+use crate::pool::error::{TaskError, failure_text};
+use crate::pool::job::{self, Job};
+use crate::pool::slot::Part;
+use crate::pool::task::Task;
+use crate::pool::word::Kind;
+use crate::process::Child;
+use crate::queue::codec;
+use crate::shm::roster;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::type_name;
+use std::cell::Cell;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Worker processes that run functions on arguments: the crate's answer to Python's `Pool` and `ProcessPoolExecutor`.
+///
+/// - **Function**: a fn item, or a closure that captures nothing; anything else does not compile. The workers are forks, and have every
+///   function that this program had when the pool was made (not those of libraries that were loaded later).
+/// - **Arguments and results** are any serde types, encoded with [`postcard`](https://docs.rs/postcard); a `Vec<u8>` travels as it is. They have
+///   no limit of size but the machine's memory.
+/// - **One outcome a task**: a value or a [`TaskError`]. A panic is an error of its task, and the worker lives on. The death of a worker, in any
+///   way, is an error of the one task that it ran; or that task is begun again, if it has [retries](TaskOptions::retries). The worker is
+///   replaced.
+/// - **Back-pressure**: at most [`capacity`](PoolBuilder::capacity) tasks are queued or running; a submit beyond that blocks.
+/// - **End**: dropping the pool finishes what is queued, see [`shutdown`](Self::shutdown). If this process dies in any way, its pool is killed.
+/// - **Processes**: a supervisor besides the workers. The workers ignore SIGINT, so that Ctrl-C is this process's to handle. If the
+///   supervisor is killed, the workers are, too; every task still has its outcome ([`TaskError::PoolFailed`]), and a new pool must be made.
+/// - **Threads**: any number of threads may use a pool. It must be made while this process has one thread, as for [`spawn`](crate::spawn).
+/// - **Fork**: a child that inherits the handle cannot use it; its copy does nothing. A task may make a pool of its own.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// let pool = offspring::Pool::new(2)?;
+/// let lengths = pool.map(|word: String| word.len(), ["to", "be"].map(String::from)).unwrap();
+/// assert_eq!(lengths, [2, 2]);
+///
+/// let unlucky = pool.submit(|()| std::process::abort(), ())?;
+/// let unlucky: offspring::Task<()> = unlucky;
+/// let error = unlucky.wait().unwrap_err();
+/// assert_eq!(error.worker_death().unwrap().exit().unwrap().to_string(), "was ended by SIGABRT");
+/// assert_eq!(pool.apply(|(a, b)| a + b, (1, 2)).unwrap(), 3);
+/// # Ok(()) }
+/// ```
+///
+/// What captures does not compile:
+///
+/// ```compile_fail,E0080
+/// # fn main() -> offspring::Result<()> {
+/// let pool = offspring::Pool::new(1)?;
+/// let factor = 3;
+/// let task = pool.submit(move |n: u32| n * factor, 4)?;
+/// # Ok(()) }
+/// ```
+pub struct Pool {
+    pub(super) desk: Arc<Desk>,
+    /// `None` once it has been joined.
+    pub(super) supervisor: Mutex<Option<Child<()>>>,
+    pub(super) name: String,
+    pub(super) on_demand: bool,
+    pub(super) drop_timeout: Duration,
+}
+
+/// How a task is to be done; see [`Pool::submit_with`].
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::pool::{TaskError, TaskOptions};
+/// use std::time::Duration;
+/// let pool = offspring::Pool::new(1)?;
+/// let options = TaskOptions::new().timeout(Duration::from_millis(20)).retries(2);
+/// let task = pool.submit_with(options, |()| -> () { loop { std::thread::park() } }, ())?;
+/// assert!(matches!(task.wait(), Err(TaskError::TimedOut)));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use = "options do nothing by themselves"]
+pub struct TaskOptions {
+    deadline: Option<Instant>,
+    retries: u32,
+}
+
+impl TaskOptions {
+    /// No deadline, no retries.
+    pub fn new() -> TaskOptions {
+        TaskOptions::default()
+    }
+
+    /// The task must be done at `deadline`, else it is [timed out](TaskError::TimedOut), whether it runs (its worker is killed then) or not.
+    pub fn deadline(mut self, deadline: Instant) -> TaskOptions {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// As [`deadline`](Self::deadline), from now on.
+    pub fn timeout(mut self, timeout: Duration) -> TaskOptions {
+        self.deadline = Instant::now().checked_add(timeout);
+        self
+    }
+
+    /// How often the task is begun again if its worker dies (62 times at most): the function must bear that. Panics are not retried.
+    pub fn retries(mut self, retries: u32) -> TaskOptions {
+        self.retries = retries;
+        self
+    }
+}
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A buffer that became larger than this is not kept.
+const SCRATCH_KEPT_BYTES: usize = 1 << 20;
+
+impl Pool {
+    /// A pool of so many workers, otherwise as [`builder`](Self::builder) has it.
+    ///
+    /// # Errors
+    /// As [`PoolBuilder::build`].
+    pub fn new(workers: usize) -> Result<Pool> {
+        Pool::builder().workers(workers).build()
+    }
+
+    /// Options for a pool.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::new()
+    }
+
+    /// Queues `f(argument)`. Blocks while as many tasks as the pool has [capacity](PoolBuilder::capacity) are queued or running.
+    ///
+    /// # Errors
+    /// [`Encoding`](ErrorKind::Encoding) if the argument cannot be encoded, [`OutOfMemory`](ErrorKind::OutOfMemory) if there is no room for
+    /// it, [`Closed`](ErrorKind::Closed) if the pool was shut down or has failed, [`InvalidInput`](ErrorKind::InvalidInput) in another process than
+    /// the one that made the pool.
+    pub fn submit<F, A, R>(&self, f: F, argument: A) -> Result<Task<R>>
+    where
+        F: Fn(A) -> R + Copy,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.submit_with(TaskOptions::new(), f, argument)
+    }
+
+    /// As [`submit`](Self::submit), with options.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn submit_with<F, A, R>(&self, options: TaskOptions, _f: F, argument: A) -> Result<Task<R>>
+    where
+        F: Fn(A) -> R + Copy,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.check_owner()?;
+        self.encoded(&argument, |bytes| {
+            self.submit_bytes(options, job::call::<F, A, R>(), bytes, None)
+        })?
+    }
+
+    /// Runs `f(argument)` in a worker and waits for it.
+    ///
+    /// # Errors
+    /// The task's; [`NotSubmitted`](TaskError::NotSubmitted) with the reason if it could not be submitted.
+    pub fn apply<F, A, R>(&self, f: F, argument: A) -> std::result::Result<R, TaskError>
+    where
+        F: Fn(A) -> R + Copy,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        match self.submit(f, argument) {
+            Ok(task) => task.wait(),
+            Err(error) => Err(TaskError::NotSubmitted(error.to_string())),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many workers there are now.
+    pub fn workers(&self) -> usize {
+        self.desk.shop.head.living.load(Ordering::Relaxed) as usize
+    }
+
+    pub(super) fn encoded<A: Serialize, T>(
+        &self,
+        argument: &A,
+        then: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let mut buffer = SCRATCH.take();
+        buffer.clear();
+        let result = match codec::encode(argument, &mut buffer) {
+            Ok(bytes) => Ok(then(bytes)),
+            Err(error) => {
+                let object = format!("an argument of type {}", type_name::<A>());
+                Err(Error::new(ErrorKind::Encoding, "encode", object, error.to_string()))
+            }
+        };
+        if buffer.capacity() <= SCRATCH_KEPT_BYTES {
+            SCRATCH.set(buffer);
+        }
+        result
+    }
+
+    pub(super) fn submit_bytes<R>(
+        &self,
+        options: TaskOptions,
+        job: Job,
+        argument: &[u8],
+        callback: Option<Box<dyn FnOnce() + Send>>,
+    ) -> Result<Task<R>> {
+        let index = match self.desk.take(Deadline::NEVER) {
+            Ok(Some(index)) => index,
+            Ok(None) | Err(Closed) => return Err(self.closed()),
+        };
+        self.fill(index, options, job, argument)?;
+        let ticket = self.desk.issue(index, callback);
+        self.commit(index);
+        let task = Task::new(&self.desk, ticket);
+        match self.enqueue(&[index]) {
+            true => Ok(task),
+            false => Err(self.closed()),
+        }
+    }
+
+    /// Puts an argument into a free slot; gives the slot back if there is no memory.
+    pub(super) fn fill(
+        &self,
+        index: u32,
+        options: TaskOptions,
+        job: Job,
+        argument: &[u8],
+    ) -> Result<()> {
+        let shop = &self.desk.shop;
+        let slot = shop.slot(index);
+        let deadline = options.deadline.map_or(0, |deadline| shop.nanos_of(deadline));
+        slot.prepare(job::address_of(job), deadline, attempts(options.retries));
+        if deadline != 0 {
+            shop.head.has_deadlines.store(1, Ordering::SeqCst);
+        }
+        slot.write(&shop.sheet, index, Part::Argument, argument).map_err(|errno| {
+            slot.in_ring.store(0, Ordering::Relaxed);
+            self.desk.release(index);
+            Error::os("make room for", format!("an argument of {} bytes", argument.len()), errno)
+        })
+    }
+
+    /// Makes a filled slot a task.
+    pub(super) fn commit(&self, index: u32) {
+        let slot = self.desk.shop.slot(index);
+        slot.set(slot.word().as_kind(Kind::Queued));
+    }
+
+    /// Puts tasks into the ring, and tells the supervisor what it must know. False if the pool takes nothing: they are no tasks then.
+    pub(super) fn enqueue(&self, slots: &[u32]) -> bool {
+        let shop = &self.desk.shop;
+        if !shop.enqueue(roster::me(), &self.desk.pacer, slots) {
+            for &index in slots {
+                let slot = shop.slot(index);
+                let word = slot.word();
+                slot.in_ring.store(0, Ordering::Release);
+                // Whoever resolves everything may have been faster.
+                slot.step(word, word.as_kind(Kind::Cancelled));
+            }
+            return false;
+        }
+        if shop.head.has_deadlines.load(Ordering::Relaxed) != 0 {
+            let planned = shop.head.planned.load(Ordering::SeqCst);
+            let deadlines =
+                slots.iter().map(|&slot| shop.slot(slot).deadline.load(Ordering::Relaxed));
+            if deadlines.filter(|&deadline| deadline != 0).any(|deadline| deadline < planned) {
+                shop.bell.ring();
+            }
+        }
+        if self.on_demand {
+            let (living, target) = (&shop.head.living, &shop.head.target);
+            if living.load(Ordering::SeqCst) < target.load(Ordering::Relaxed)
+                && !shop.ring.is_empty()
+            {
+                shop.bell.ring();
+            }
+        }
+        true
+    }
+
+    pub(super) fn check_owner(&self) -> Result<()> {
+        if self.desk.is_own() {
+            return Ok(());
+        }
+        let detail =
+            "the pool belongs to another process, of which this one is a fork; make a pool here";
+        Err(Error::new(ErrorKind::InvalidInput, "submit to", self.name.clone(), detail))
+    }
+
+    /// Why it takes nothing.
+    pub(super) fn closed(&self) -> Error {
+        let detail = match self.desk.shop.failure() {
+            Some(_) => format!("the pool has failed: {}", failure_text(&self.desk.shop)),
+            None => "it was shut down".to_owned(),
+        };
+        Error::new(ErrorKind::Closed, "submit to", self.name.clone(), detail)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Pool");
+        debug.field("name", &self.name).field("workers", &self.workers()).finish_non_exhaustive()
+    }
+}

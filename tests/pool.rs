@@ -1,0 +1,33 @@
+//! `Pool`: its calls, its ends, and what kills its workers. The crate's backstop timeouts are off: a lost wake-up is a hang.
+
+mod floors;
+mod support;
+
+mod pool {
+    pub(crate) mod api;
+    pub(crate) mod failures;
+}
+
+use pool::{api, failures};
+use support::case;
+
+fn main() {
+    floors::without_backstop();
+    support::run(&[
+        case!(api::submit_and_wait),
+        case!(api::more_tasks_than_capacity),
+        case!(api::payloads_of_all_sizes),
+        case!(api::panics_are_errors_of_their_task),
+        case!(api::cancel_queued_and_running),
+        case!(api::deadlines),
+        case!(api::resize_and_names),
+        case!(api::many_threads),
+        case!(api::leaves_nothing),
+        case!(failures::each_end_of_a_worker_has_its_error),
+        case!(failures::killed_idle_worker_is_replaced),
+        case!(failures::crashing_task_stops_after_its_attempts),
+        case!(failures::failing_initializer_is_an_error),
+        case!(failures::supervisor_killed),
+        case!(failures::shutdown_forms),
+    ])
+}

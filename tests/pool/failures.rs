@@ -1,0 +1,184 @@
+//! What ends workers, the supervisor and pools.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use offspring::pool::{TaskError, TaskOptions};
+use offspring::{ErrorKind, Exit, Pool, Task};
+use std::time::Duration;
+
+use crate::floors::LONG;
+use crate::support::{processes, until};
+
+fn pid_of(pool: &Pool) -> i32 {
+    pool.apply(|()| std::process::id() as i32, ()).unwrap()
+}
+
+fn sigkill(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+}
+
+/// Recursion without an end, which the optimiser cannot see through.
+fn overflow(n: u64) -> u64 {
+    let page = std::hint::black_box([n; 512]);
+    let next = std::hint::black_box(overflow as fn(u64) -> u64);
+    next(n.wrapping_add(page[3])).wrapping_add(page[4])
+}
+
+pub(crate) fn each_end_of_a_worker_has_its_error() {
+    let pool = Pool::new(2).unwrap();
+    let exit_of = |task: Task<()>| {
+        let error = task.wait().unwrap_err();
+        let death = error.worker_death().unwrap_or_else(|| panic!("{error}"));
+        assert_eq!(death.attempts(), 1);
+        let exit = death.exit().unwrap();
+        println!("{error}");
+        exit
+    };
+    let signal = |number| Exit::Signal(offspring::Signal::new(number).unwrap());
+    for _ in 0..3 {
+        let task = pool.submit(|()| std::process::exit(3), ()).unwrap();
+        assert_eq!(exit_of(task), Exit::Code(3));
+        let task = pool.submit(|()| nix::sys::signal::raise(Signal::SIGKILL).map_or((), drop), ());
+        assert_eq!(exit_of(task.unwrap()), signal(9));
+        let task = pool.submit(|()| std::process::abort(), ()).unwrap();
+        assert_eq!(exit_of(task), signal(6));
+        let task = pool.submit(|()| _ = std::hint::black_box(overflow(1)), ()).unwrap();
+        assert!(matches!(exit_of(task), Exit::Signal(_)));
+        assert_eq!(pool.apply(|n: u8| n, 1).unwrap(), 1);
+    }
+    pool.shutdown().unwrap();
+}
+
+pub(crate) fn killed_idle_worker_is_replaced() {
+    let pool = Pool::builder().workers(1).restart_limit(100, LONG).build().unwrap();
+    for round in 0..5 {
+        let pid = pid_of(&pool);
+        sigkill(pid);
+        let task = pool.submit(|n: i32| (n, std::process::id() as i32), round).unwrap();
+        match task.wait() {
+            Ok((n, other)) => assert!(n == round && other != pid),
+            // It had taken the task before the signal came.
+            Err(error) => assert!(error.worker_death().is_some(), "{error}"),
+        }
+    }
+}
+
+pub(crate) fn crashing_task_stops_after_its_attempts() {
+    let pool = Pool::new(1).unwrap();
+    let crash = |()| -> u8 { std::process::abort() };
+    let task = pool.submit_with(TaskOptions::new().retries(4), crash, ()).unwrap();
+    let beside = pool.submit(|n: u8| n, 7).unwrap();
+    let error = task.wait().unwrap_err();
+    assert_eq!(error.worker_death().unwrap().attempts(), 5);
+    assert_eq!(beside.wait().unwrap(), 7);
+    // One that crashes until there is a file.
+    let flag = std::env::temp_dir().join(format!("offspring-retry-{}", std::process::id()));
+    let once = |path: std::path::PathBuf| {
+        if !path.exists() {
+            std::fs::write(&path, "").unwrap();
+            std::process::abort();
+        }
+        true
+    };
+    let task = pool.submit_with(TaskOptions::new().retries(1), once, flag.clone()).unwrap();
+    let result = task.wait();
+    std::fs::remove_file(flag).unwrap();
+    assert!(result.unwrap());
+}
+
+pub(crate) fn failing_initializer_is_an_error() {
+    let pool = Pool::builder().workers(3).initializer(|| panic!("no database")).build().unwrap();
+    let error = pool.apply(|()| 1, ()).unwrap_err();
+    assert!(error.to_string().contains("no database"), "{error}");
+    let error = pool.submit(|()| 1, ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert!(error.to_string().contains("no database"), "{error}");
+    assert!(pool.shutdown().is_err());
+    let good = Pool::builder().workers(2).initializer(|| {}).build().unwrap();
+    assert_eq!(good.apply(|()| 1, ()).unwrap(), 1);
+    let exits = Pool::builder().workers(2).initializer(|| std::process::exit(4)).build().unwrap();
+    assert!(matches!(
+        exits.apply(|()| 1, ()),
+        Err(TaskError::PoolFailed(_) | TaskError::NotSubmitted(_))
+    ));
+}
+
+pub(crate) fn supervisor_killed() {
+    let me = std::process::id();
+    for round in 0..5 {
+        let pool = Pool::new(2).unwrap();
+        let forever = |()| loop {
+            std::thread::park();
+        };
+        let tasks: Vec<Task<()>> = (0..10).map(|_| pool.submit(forever, ()).unwrap()).collect();
+        let worker = (round % 2 == 0).then(|| pool.workers());
+        println!("{worker:?}");
+        let supervisor = processes().into_iter().find(|process| process.parent == me).unwrap();
+        let workers: Vec<u32> =
+            processes().into_iter().filter(|p| p.parent == supervisor.id).map(|p| p.id).collect();
+        sigkill(supervisor.id as i32);
+        for task in tasks {
+            assert!(matches!(task.wait(), Err(TaskError::PoolFailed(_))));
+        }
+        assert_eq!(pool.submit(|()| 1, ()).unwrap_err().kind(), ErrorKind::Closed);
+        assert!(pool.shutdown().is_err());
+        let gone = |id: &u32| processes().iter().all(|p| p.id != *id || p.state == 'Z');
+        assert!(until(|| workers.iter().all(gone), LONG));
+    }
+}
+
+pub(crate) fn shutdown_forms() {
+    let long = |()| {
+        loop {
+            std::thread::park();
+        }
+    };
+    let pool = Pool::new(2).unwrap();
+    let tasks: Vec<Task<u32>> = (0..50).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
+    pool.shutdown().unwrap();
+    for (n, task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.wait().unwrap(), n as u32);
+    }
+
+    let pool = Pool::new(1).unwrap();
+    let running = pool
+        .submit(
+            |()| {
+                while !std::path::Path::new("/proc/self/nothing").exists() {
+                    if nix::unistd::getppid().as_raw() == 1 {
+                        break;
+                    }
+                    std::thread::yield_now();
+                    return;
+                }
+            },
+            (),
+        )
+        .unwrap();
+    let queued: Vec<Task<u32>> = (0..50).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
+    pool.shutdown_now().unwrap();
+    assert!(matches!(running.wait(), Ok(()) | Err(TaskError::Cancelled)));
+    for (n, task) in queued.into_iter().enumerate() {
+        match task.wait() {
+            Ok(value) => assert_eq!(value, n as u32),
+            Err(error) => assert!(matches!(error, TaskError::Cancelled)),
+        }
+    }
+
+    let pool = Pool::new(2).unwrap();
+    let tasks: Vec<Task<()>> = (0..5).map(|_| pool.submit(long, ()).unwrap()).collect();
+    pool.terminate(Duration::from_secs(5)).unwrap();
+    assert!(tasks.into_iter().all(|task| matches!(task.wait(), Err(TaskError::Cancelled))));
+
+    let pool = Pool::new(2).unwrap();
+    let task: Task<()> = pool.submit(long, ()).unwrap();
+    pool.shutdown_timeout(Duration::from_millis(20)).unwrap();
+    assert!(matches!(task.wait(), Err(TaskError::Cancelled)));
+
+    let panicked = std::panic::catch_unwind(|| {
+        let pool = Pool::new(2).unwrap();
+        let _task: Task<()> = pool.submit(long, ()).unwrap();
+        panic!("with a pool in hand");
+    });
+    assert!(panicked.is_err());
+}
