@@ -6,9 +6,10 @@ mod support;
 mod pool {
     pub(crate) mod api;
     pub(crate) mod failures;
+    pub(crate) mod map;
 }
 
-use pool::{api, failures};
+use pool::{api, failures, map};
 use support::case;
 
 fn main() {
@@ -23,6 +24,13 @@ fn main() {
         case!(api::resize_and_names),
         case!(api::many_threads),
         case!(api::leaves_nothing),
+        case!(map::map_in_order),
+        case!(map::errors_at_items),
+        case!(map::several_maps_at_once),
+        case!(map::imap_takes_only_the_window),
+        case!(map::waiting_for_several),
+        case!(map::callbacks),
+        case!(map::futures_without_a_thread),
         case!(failures::each_end_of_a_worker_has_its_error),
         case!(failures::killed_idle_worker_is_replaced),
         case!(failures::crashing_task_stops_after_its_attempts),

@@ -4,7 +4,7 @@
 use crate::deadline::Deadline;
 use crate::pool::Pacer;
 use crate::pool::error::{TaskError, WorkerDeath};
-use crate::pool::job;
+use crate::pool::future::Callback;
 use crate::pool::owner::Owner;
 use crate::pool::shop::{Mode, Shop};
 use crate::pool::slot::{Part, Slot};
@@ -13,7 +13,6 @@ use crate::pool::word::{GENERATIONS, Kind, Word};
 use crate::process::PanicReport;
 use crate::shm::roster;
 use crate::sync::linux::Linux;
-use serde::de::DeserializeOwned;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -33,6 +32,8 @@ struct Books {
     /// Of tasks that are over, and whose slot somebody may still write into, or find in the ring (P3).
     resting: Vec<u32>,
     tenants: Vec<Option<Arc<Ticket>>>,
+    /// Of tasks whose slot was needed, and whose future or callback is still to be called.
+    due: Vec<Arc<Ticket>>,
 }
 
 /// A task, as the client knows it.
@@ -50,7 +51,18 @@ pub(super) struct Notes {
     /// Nobody will ask.
     is_forgotten: bool,
     pub(super) waker: Option<Waker>,
-    pub(super) callback: Option<Box<dyn FnOnce() + Send>>,
+    pub(super) callback: Option<Callback>,
+}
+
+impl Notes {
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.outcome, Some(Err(_)))
+    }
+
+    /// Whether somebody wants to be called.
+    fn is_due(&self) -> bool {
+        self.waker.is_some() || self.callback.is_some()
+    }
 }
 
 /// What came of a task: the encoded result, or an error.
@@ -64,7 +76,12 @@ impl Desk {
     pub(super) fn new(shop: Arc<Shop>, owner: Owner) -> Desk {
         let count = shop.slots.len() as u32;
         let tenants = (0..count).map(|_| None).collect();
-        let books = Books { free: (0..count).rev().collect(), resting: Vec::new(), tenants };
+        let books = Books {
+            free: (0..count).rev().collect(),
+            resting: Vec::new(),
+            tenants,
+            due: Vec::new(),
+        };
         Desk {
             shop,
             pacer: Pacer::default(),
@@ -138,6 +155,10 @@ impl Desk {
                 if !notes.is_forgotten {
                     notes.outcome = Some(self.outcome(index as u32, word, <[u8]>::to_vec));
                 }
+                if notes.is_due() {
+                    books.due.push(Arc::clone(&ticket));
+                    self.shop.told.ring();
+                }
                 self.free(books, index as u32);
             }
         }
@@ -182,11 +203,7 @@ impl Desk {
     }
 
     /// A ticket for a slot that is about to be queued.
-    pub(super) fn issue(
-        &self,
-        index: u32,
-        callback: Option<Box<dyn FnOnce() + Send>>,
-    ) -> Arc<Ticket> {
+    pub(super) fn issue(&self, index: u32, callback: Option<Callback>) -> Arc<Ticket> {
         let generation = self.shop.slot(index).word().generation;
         let notes = Mutex::new(Notes { callback, ..Notes::default() });
         let ticket = Arc::new(Ticket { index, generation, notes });
@@ -205,26 +222,31 @@ impl Desk {
         word.generation != ticket.generation || word.kind.is_outcome()
     }
 
-    /// Takes the outcome of a task that has one.
-    pub(super) fn collect<R: DeserializeOwned>(
+    /// Takes the outcome of a task that has one; `read` gets the encoded result.
+    pub(super) fn collect<T>(
         &self,
         ticket: &Arc<Ticket>,
-    ) -> Result<R, TaskError> {
+        read: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<T, TaskError> {
         let mut books = self.books();
         let tenant = &mut books.tenants[ticket.index as usize];
         if tenant.as_ref().is_some_and(|tenant| Arc::ptr_eq(tenant, ticket)) {
             *tenant = None;
             drop(books);
             let word = self.slot_of(ticket).word();
-            let result = self.outcome(ticket.index, word, |bytes| job::decode::<R>(bytes));
+            let result = self.outcome(ticket.index, word, read);
             self.release(ticket.index);
             return result?.map_err(TaskError::Decode);
         }
         drop(books);
-        let mut notes = ticket.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = notes.outcome.take();
-        drop(notes);
-        job::decode(&outcome.unwrap_or(Err(TaskError::Taken))?).map_err(TaskError::Decode)
+        let mut outcome = None;
+        self.note(ticket, |notes| outcome = notes.outcome.take());
+        read(&outcome.unwrap_or(Err(TaskError::Taken))?).map_err(TaskError::Decode)
+    }
+
+    /// Changes a ticket's notes.
+    pub(super) fn note(&self, ticket: &Ticket, change: impl FnOnce(&mut Notes)) {
+        change(&mut ticket.notes.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Nobody will ask for the outcome.
@@ -280,8 +302,10 @@ impl Desk {
 
     /// All tasks that have an outcome, for those who wait by descriptor.
     pub(super) fn done_tickets(&self) -> Vec<Arc<Ticket>> {
-        let books = self.books();
-        let tickets = books.tenants.iter().flatten();
-        tickets.filter(|ticket| self.is_done(ticket)).map(Arc::clone).collect()
+        let mut books = self.books();
+        let mut tickets = std::mem::take(&mut books.due);
+        let tenants = books.tenants.iter().flatten();
+        tickets.extend(tenants.filter(|ticket| self.is_done(ticket)).map(Arc::clone));
+        tickets
     }
 }

@@ -105,6 +105,7 @@ impl Pool {
         }
         // After a good end there is nothing left to resolve.
         shop.resolve_all(Kind::Broken, true);
+        self.dispatch();
         match shop.failure() {
             Some(_) if !(is_well && shop.failure() == Some(Failure::Supervisor)) => {
                 let detail = format!("the pool has failed: {}", failure_text(shop));

@@ -1,13 +1,18 @@
 #![doc = include_str!("README.md")]
 
 mod builder;
+mod chunk;
 mod desk;
 mod end;
 mod error;
+mod future;
+mod imap;
 mod job;
+mod map;
 mod morgue;
 mod owner;
 mod plan;
+mod several;
 mod shop;
 mod slot;
 mod submit;
@@ -20,6 +25,9 @@ mod worker;
 pub use self::{
     builder::PoolBuilder,
     error::{TaskError, WorkerDeath},
+    imap::Imap,
+    map::MapOptions,
+    several::{AsCompleted, Waited, When, as_completed, wait},
     submit::{Pool, TaskOptions},
     task::Task,
 };

@@ -3,10 +3,11 @@
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::builder::{PoolBuilder, attempts};
-use crate::pool::desk::{Closed, Desk};
+use crate::pool::desk::{Closed, Desk, Ticket};
 use crate::pool::error::{TaskError, failure_text};
+use crate::pool::future::Callback;
 use crate::pool::job::{self, Job};
-use crate::pool::slot::Part;
+use crate::pool::slot::{POLLER, Part};
 use crate::pool::task::Task;
 use crate::pool::word::Kind;
 use crate::process::Child;
@@ -160,9 +161,10 @@ impl Pool {
         R: Serialize + DeserializeOwned,
     {
         self.check_owner()?;
-        self.encoded(&argument, |bytes| {
-            self.submit_bytes(options, job::call::<F, A, R>(), bytes, None)
-        })?
+        let job = job::call::<F, A, R>();
+        let submit = |bytes: &[u8]| self.submit_ticket(options, job, bytes, None);
+        let ticket = self.encoded(&argument, submit)??;
+        Ok(Task::new(&self.desk, ticket))
     }
 
     /// Runs `f(argument)` in a worker and waits for it.
@@ -211,25 +213,31 @@ impl Pool {
         result
     }
 
-    pub(super) fn submit_bytes<R>(
+    /// Queues a job with an encoded argument.
+    pub(super) fn submit_ticket(
         &self,
         options: TaskOptions,
         job: Job,
         argument: &[u8],
-        callback: Option<Box<dyn FnOnce() + Send>>,
-    ) -> Result<Task<R>> {
+        callback: Option<Callback>,
+    ) -> Result<Arc<Ticket>> {
         let index = match self.desk.take(Deadline::NEVER) {
             Ok(Some(index)) => index,
             Ok(None) | Err(Closed) => return Err(self.closed()),
         };
         self.fill(index, options, job, argument)?;
+        let is_called = callback.is_some();
         let ticket = self.desk.issue(index, callback);
-        self.commit(index);
-        let task = Task::new(&self.desk, ticket);
-        match self.enqueue(&[index]) {
-            true => Ok(task),
-            false => Err(self.closed()),
+        if is_called {
+            self.desk.slot_of(&ticket).watched.store(POLLER, Ordering::SeqCst);
         }
+        self.commit(index);
+        if self.enqueue(&[index]) {
+            return Ok(ticket);
+        }
+        self.desk.note(&ticket, |notes| notes.callback = None);
+        self.desk.forget(&ticket);
+        Err(self.closed())
     }
 
     /// Puts an argument into a free slot; gives the slot back if there is no memory.

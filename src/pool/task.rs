@@ -3,6 +3,7 @@
 use crate::deadline::Deadline;
 use crate::pool::desk::{Desk, Ticket};
 use crate::pool::error::TaskError;
+use crate::pool::job;
 use crate::pool::word::Kind;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -64,19 +65,24 @@ impl<R> Task<R> {
     /// # Ok(()) }
     /// ```
     pub fn cancel(&self) -> bool {
-        let (shop, slot) = (&self.desk.shop, self.desk.slot_of(&self.ticket));
-        loop {
-            let word = slot.word();
-            if word.generation != self.ticket.generation || word.kind.is_outcome() {
-                return false;
+        cancel(&self.desk, &self.ticket, |_| true)
+    }
+}
+
+/// Cancels a task if it has no outcome and is in a state that `applies`; whether this call did.
+pub(super) fn cancel(desk: &Desk, ticket: &Ticket, applies: impl Fn(Kind) -> bool) -> bool {
+    let (shop, slot) = (&desk.shop, desk.slot_of(ticket));
+    loop {
+        let word = slot.word();
+        if word.generation != ticket.generation || word.kind.is_outcome() || !applies(word.kind) {
+            return false;
+        }
+        if slot.step(word, word.as_kind(Kind::Cancelled)) {
+            shop.settled(slot);
+            if word.kind == Kind::Running {
+                shop.bell.ring();
             }
-            if slot.step(word, word.as_kind(Kind::Cancelled)) {
-                shop.settled(slot);
-                if word.kind == Kind::Running {
-                    shop.bell.ring();
-                }
-                return true;
-            }
+            return true;
         }
     }
 }
@@ -117,7 +123,7 @@ impl<R: DeserializeOwned> Task<R> {
 
     pub(super) fn take(&self) -> Result<R, TaskError> {
         self.is_taken.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.desk.collect(&self.ticket)
+        self.desk.collect(&self.ticket, job::decode::<R>)
     }
 }
 

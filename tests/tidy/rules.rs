@@ -3,13 +3,14 @@
 use crate::source::Source;
 
 /// The floors, from the ground up; see ARCHITECTURE.md.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["error", "deadline", "prim"],
     &["sys"],
     &["shm"],
     &["sync"],
     &["queue"],
     &["process"],
+    &["pool"],
     &["proof"],
 ];
 

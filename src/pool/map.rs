@@ -1,0 +1,397 @@
+//! `map`: many items in chunks, results in the order of the items.
+//!
+//! The thread that maps holds slots of its own and feeds the ring in batches. It sleeps only when as much is in flight as may be, and is
+//! woken when half of that is done, so that neither it nor the workers change between sleep and work for each item.
+
+use crate::deadline::Deadline;
+use crate::pool::Pool;
+use crate::pool::chunk::{self, Chunk};
+use crate::pool::desk::Closed;
+use crate::pool::error::TaskError;
+use crate::pool::job::Job;
+use crate::pool::shop::Mode;
+use crate::pool::slot::SLEEPER;
+use crate::pool::submit::TaskOptions;
+use crate::pool::word::Kind;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::atomic::Ordering;
+
+/// How items are mapped; see [`Pool::map_with`], [`Pool::imap_with`].
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::pool::MapOptions;
+/// let pool = offspring::Pool::new(2)?;
+/// let halves = pool.map_with(MapOptions::new().chunk(10), |n: u32| n / 2, 0..100).unwrap();
+/// assert_eq!(halves[99], 49);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use = "options do nothing by themselves"]
+pub struct MapOptions {
+    pub(super) chunk: Option<usize>,
+    pub(super) window: Option<usize>,
+    pub(super) stop_at_error: bool,
+    pub(super) task: TaskOptions,
+}
+
+impl MapOptions {
+    /// Chunks as `map` finds right; all items are tried.
+    pub fn new() -> MapOptions {
+        MapOptions::default()
+    }
+
+    /// How many items travel together, and share their fate if their worker dies. By default a `map` begins with few and ends with few,
+    /// with up to an eighth of what is left for each worker in between; an `imap` has one.
+    pub fn chunk(mut self, items: usize) -> MapOptions {
+        self.chunk = Some(items.max(1));
+        self
+    }
+
+    /// For `imap`: how many chunks are under way at most. By default twice as many as workers.
+    pub fn window(mut self, chunks: usize) -> MapOptions {
+        self.window = Some(chunks.max(1));
+        self
+    }
+
+    /// For `map`: after the first error nothing more is begun. Those that are not tried are [cancelled](TaskError::Cancelled).
+    pub fn stop_at_error(mut self, stop: bool) -> MapOptions {
+        self.stop_at_error = stop;
+        self
+    }
+
+    /// Deadline and retries of each chunk's task.
+    pub fn task(mut self, options: TaskOptions) -> MapOptions {
+        self.task = options;
+        self
+    }
+}
+
+/// The first chunk of a `map` that chooses for itself.
+const FIRST_CHUNK: usize = 16;
+/// A chunk does not grow beyond this.
+const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// How many tasks are put into the ring at once.
+const BATCH: usize = 16;
+
+/// A chunk that is under way: its slot, and its items.
+#[derive(Clone, Copy)]
+struct Flight {
+    slot: u32,
+    first: usize,
+    count: u32,
+}
+
+/// A `map` under way.
+struct Mapping<'a, R> {
+    pool: &'a Pool,
+    options: MapOptions,
+    job: Job,
+    values: Vec<Option<R>>,
+    errors: Vec<(usize, TaskError)>,
+    flights: Vec<Flight>,
+    /// Filled slots that are not in the ring yet.
+    pending: Vec<u32>,
+    released: Vec<u32>,
+    window: usize,
+}
+
+impl Pool {
+    /// `f` of each item, in the order of the items. All items are tried; blocks until that is done. Chunks are chosen so that many
+    /// small items cost little and uneven ones balance.
+    ///
+    /// # Errors
+    /// That of the first item, in their order, that has one. [`map_each`](Self::map_each) gives all.
+    pub fn map<F, A, R>(
+        &self,
+        f: F,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, TaskError>
+    where
+        F: Fn(A) -> R + Copy,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.map_with(MapOptions::new(), f, items)
+    }
+
+    /// As [`map`](Self::map), with options.
+    ///
+    /// # Errors
+    /// As [`map`](Self::map).
+    pub fn map_with<F, A, R>(
+        &self,
+        options: MapOptions,
+        _f: F,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, TaskError>
+    where
+        F: Fn(A) -> R + Copy,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        let mapping = Mapping::run(self, options, chunk::call_each::<F, A, R>(), items.into_iter());
+        let (values, errors) = mapping;
+        match errors.into_iter().min_by_key(|(index, _)| *index) {
+            Some((_, error)) => Err(error),
+            None => Ok(values.into_iter().flatten().collect()),
+        }
+    }
+
+    /// As [`map_with`](Self::map_with), but each item has a result or an error of its own.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::pool::MapOptions;
+    /// let pool = offspring::Pool::new(2)?;
+    /// let results = pool.map_each(MapOptions::new(), |n: u32| 12 / n, [3, 0, 4]);
+    /// assert_eq!(*results[2].as_ref().unwrap(), 3);
+    /// assert!(results[1].as_ref().unwrap_err().panic().unwrap().message().contains("divide by zero"));
+    /// # Ok(()) }
+    /// ```
+    pub fn map_each<F, A, R>(
+        &self,
+        options: MapOptions,
+        _f: F,
+        items: impl IntoIterator<Item = A>,
+    ) -> Vec<Result<R, TaskError>>
+    where
+        F: Fn(A) -> R + Copy,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        let job = chunk::call_each::<F, A, R>();
+        let (values, errors) = Mapping::run(self, options, job, items.into_iter());
+        let untold = || Err(TaskError::Cancelled);
+        let mut results: Vec<Result<R, TaskError>> =
+            values.into_iter().map(|value| value.map_or_else(untold, Ok)).collect();
+        for (index, error) in errors {
+            results[index] = Err(error);
+        }
+        results
+    }
+}
+
+impl<R: DeserializeOwned> Mapping<'_, R> {
+    fn run<A: Serialize>(
+        pool: &Pool,
+        options: MapOptions,
+        job: Job,
+        mut items: impl Iterator<Item = A>,
+    ) -> (Vec<Option<R>>, Vec<(usize, TaskError)>) {
+        let mut mapping = Mapping {
+            pool,
+            options,
+            job,
+            values: Vec::with_capacity(items.size_hint().0),
+            errors: Vec::new(),
+            flights: Vec::new(),
+            pending: Vec::new(),
+            released: Vec::new(),
+            window: (pool.desk.shop.slots.len() * 3 / 4).max(1),
+        };
+        if let Err(error) = pool.check_owner() {
+            mapping.refuse(items, &error.to_string());
+            return (std::mem::take(&mut mapping.values), std::mem::take(&mut mapping.errors));
+        }
+        let mut chunk = Chunk::default();
+        let mut size = 0;
+        let mut has_more = true;
+        while has_more || !mapping.flights.is_empty() {
+            while has_more && mapping.flights.len() < mapping.window {
+                size = mapping.next_size(size, items.size_hint().0);
+                has_more = mapping.feed(&mut items, &mut chunk, size);
+            }
+            mapping.send();
+            if mapping.collect() == 0 && !mapping.flights.is_empty() {
+                mapping.sleep(has_more);
+            }
+        }
+        (std::mem::take(&mut mapping.values), std::mem::take(&mut mapping.errors))
+    }
+
+    /// How many items the next chunk is to have.
+    fn next_size(&self, last: usize, left: usize) -> usize {
+        if let Some(size) = self.options.chunk {
+            return size;
+        }
+        let workers = self.pool.desk.shop.head.target.load(Ordering::Relaxed).max(1) as usize;
+        // Of what is known to be left, so that the last ones are small; of what nobody knows, ever more.
+        let share = if left == 0 { usize::MAX } else { left / (8 * workers) };
+        share.min((2 * last).clamp(FIRST_CHUNK, 1 << 16)).max(1)
+    }
+
+    /// Makes one chunk a task; false when there are no more items.
+    fn feed<A: Serialize>(
+        &mut self,
+        items: &mut impl Iterator<Item = A>,
+        chunk: &mut Chunk,
+        size: usize,
+    ) -> bool {
+        chunk.clear();
+        let first = self.values.len();
+        let mut has_more = true;
+        while (chunk.count() as usize) < size && chunk.byte_count() < CHUNK_BYTES_MAX {
+            let Some(item) = items.next() else {
+                has_more = false;
+                break;
+            };
+            let pushed = chunk.push(&item);
+            self.values.push(None);
+            if let Err(text) = pushed {
+                self.errors.push((self.values.len() - 1, TaskError::NotSubmitted(text)));
+                break;
+            }
+        }
+        let count = chunk.count();
+        if count > 0
+            && let Err(text) = self.launch(first, count, chunk.finish())
+        {
+            let errors = (0..count as usize).map(|nth| first + nth);
+            self.errors.extend(errors.map(|at| (at, TaskError::NotSubmitted(text.clone()))));
+            let is_over = self.pool.desk.shop.mode() != Mode::Open;
+            if is_over || self.pool.desk.shop.failure().is_some() {
+                self.refuse(&mut *items, &text);
+                has_more = false;
+            }
+        }
+        if self.options.stop_at_error && !self.errors.is_empty() {
+            self.stop();
+            self.values.extend(items.map(|_| None));
+            has_more = false;
+        }
+        has_more
+    }
+
+    fn launch(&mut self, first: usize, count: u32, argument: &[u8]) -> Result<(), String> {
+        let desk = &self.pool.desk;
+        let slot = match desk.try_take() {
+            Some(slot) if desk.shop.mode() == Mode::Open => slot,
+            Some(slot) => {
+                desk.release(slot);
+                return Err(self.pool.closed().to_string());
+            }
+            None => {
+                // Others have them all. What this thread holds must get done first.
+                self.send();
+                self.collect();
+                match desk.take(Deadline::NEVER) {
+                    Ok(Some(slot)) => slot,
+                    Ok(None) | Err(Closed) => return Err(self.pool.closed().to_string()),
+                }
+            }
+        };
+        let filled = self.pool.fill(slot, self.options.task, self.job, argument);
+        filled.map_err(|error| error.to_string())?;
+        self.pool.commit(slot);
+        self.pending.push(slot);
+        self.flights.push(Flight { slot, first, count });
+        let workers = self.pool.desk.shop.head.target.load(Ordering::Relaxed) as usize;
+        if self.pending.len() >= BATCH || self.flights.len() <= 2 * workers {
+            self.send();
+        }
+        Ok(())
+    }
+
+    /// Puts into the ring what is pending. If the pool takes nothing they have an outcome that says so.
+    fn send(&mut self) {
+        if !self.pending.is_empty() {
+            self.pool.enqueue(&self.pending);
+            self.pending.clear();
+        }
+    }
+
+    /// Takes what is done; how many chunks.
+    fn collect(&mut self) -> usize {
+        let (desk, before) = (&self.pool.desk, self.flights.len());
+        let mut kept = 0;
+        for at in 0..before {
+            let Flight { slot, first, count } = self.flights[at];
+            let word = desk.shop.slot(slot).word();
+            if !word.kind.is_outcome() {
+                self.flights.swap(kept, at);
+                kept += 1;
+                continue;
+            }
+            let mut next = first;
+            let (values, errors) = (&mut self.values, &mut self.errors);
+            let opened = desk.outcome(slot, word, |bytes| {
+                chunk::open::<R>(bytes, count, |result| {
+                    match result {
+                        Ok(value) => values[next] = Some(value),
+                        Err(error) => errors.push((next, error)),
+                    }
+                    next += 1;
+                })
+            });
+            if let Err(error) = opened.and_then(|opened| opened.map_err(TaskError::Decode)) {
+                errors.extend((next..first + count as usize).map(|index| (index, error.clone())));
+            }
+            self.released.push(slot);
+        }
+        self.flights.truncate(kept);
+        desk.release_all(&self.released);
+        self.released.clear();
+        if self.options.stop_at_error && !self.errors.is_empty() {
+            self.stop();
+        }
+        before - self.flights.len()
+    }
+
+    /// Waits until it is worth looking: for the next one if all are under way, else for half of them.
+    fn sleep(&mut self, has_more: bool) {
+        let shop = &self.pool.desk.shop;
+        let place = if has_more { self.flights.len() / 2 } else { 0 };
+        let Some(flight) = self.flights.get(place) else { return };
+        let slot = shop.slot(flight.slot);
+        let generation = slot.word().generation;
+        if !has_more {
+            shop.await_outcome(slot, generation, Deadline::NEVER);
+            return;
+        }
+        // Woken by that one, or by whoever finds that few are queued.
+        let low = (self.window / 2).max(1) as u32;
+        let is_any_done =
+            || self.flights.iter().any(|flight| shop.slot(flight.slot).word().kind.is_outcome());
+        shop.await_any(Deadline::NEVER, || {
+            slot.watched.fetch_or(SLEEPER, Ordering::SeqCst);
+            shop.head.low_water.fetch_max(low, Ordering::SeqCst);
+            slot.word().kind.is_outcome() || shop.ring.len() < u64::from(low) && is_any_done()
+        });
+    }
+
+    /// Cancels what has not begun.
+    fn stop(&mut self) {
+        self.send();
+        for flight in &self.flights {
+            let slot = self.pool.desk.shop.slot(flight.slot);
+            let word = slot.word();
+            if word.kind == Kind::Queued && slot.step(word, word.as_kind(Kind::Cancelled)) {
+                self.pool.desk.shop.settled(slot);
+            }
+        }
+    }
+
+    /// All that is left has the same error.
+    fn refuse<A>(&mut self, items: impl Iterator<Item = A>, text: &str) {
+        for _ in items {
+            self.errors.push((self.values.len(), TaskError::NotSubmitted(text.to_owned())));
+            self.values.push(None);
+        }
+    }
+}
+
+impl<R> Drop for Mapping<'_, R> {
+    /// If code of the user's panicked: nobody will ask for what is under way.
+    fn drop(&mut self) {
+        if self.flights.is_empty() {
+            return;
+        }
+        self.pool.enqueue(&self.pending);
+        for flight in &self.flights {
+            let ticket = self.pool.desk.issue(flight.slot, None);
+            self.pool.desk.forget(&ticket);
+        }
+    }
+}
