@@ -114,7 +114,7 @@ impl PoolBuilder {
     }
 
     /// How many workers that died *without a task to blame* (idle, or in the initialiser) are replaced within `period`: 5 in 10 s if not
-    /// set. One more, and the pool fails. From the second one on, forks are delayed: 10 ms, 20 ms, … up to a second. A worker that
+    /// set. One more, and the pool fails. From the second one in a row that has not done any task, forks are delayed: 10 ms, 20 ms, … up to a second. A worker that
     /// dies with a task is replaced at once and without limit; that task's attempts are what is limited.
     pub fn restart_limit(mut self, intensity: u32, period: Duration) -> PoolBuilder {
         self.plan.restarts = Restarts { intensity, period };

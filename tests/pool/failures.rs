@@ -87,7 +87,8 @@ pub(crate) fn crashing_task_stops_after_its_attempts() {
 }
 
 pub(crate) fn failing_initializer_is_an_error() {
-    let pool = Pool::builder().workers(3).initializer(|| panic!("no database")).build().unwrap();
+    let broken = Pool::builder().workers(3).initializer(|| panic!("no database"));
+    let pool = broken.restart_limit(1, LONG).build().unwrap();
     let error = pool.apply(|()| 1, ()).unwrap_err();
     assert!(error.to_string().contains("no database"), "{error}");
     let error = pool.submit(|()| 1, ()).unwrap_err();

@@ -41,7 +41,7 @@ pub(crate) fn map_in_order() {
 
 pub(crate) fn errors_at_items() {
     let pool = Pool::builder().workers(2).capacity(8).build().unwrap();
-    let odd = |n: u32| if n % 10 == 3 { panic!("no {n}") } else { n };
+    let odd = |n: u32| if n % 50 == 3 { panic!("no {n}") } else { n };
     let error = pool.map(odd, 0..100).unwrap_err();
     assert_eq!(error.panic().unwrap().message(), "no 3");
     let results = pool.map_each(MapOptions::new().chunk(7), odd, 0..100);
