@@ -31,6 +31,7 @@ fn main() {
         case!(map::waiting_for_several),
         case!(map::callbacks),
         case!(map::futures_without_a_thread),
+        case!(map::futures_under_tokio),
         case!(failures::each_end_of_a_worker_has_its_error),
         case!(failures::killed_idle_worker_is_replaced),
         case!(failures::crashing_task_stops_after_its_attempts),

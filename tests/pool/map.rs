@@ -4,11 +4,15 @@ use offspring::pool::{MapOptions, TaskError, TaskOptions, When, as_completed, wa
 use offspring::{Pool, Task};
 use std::cell::Cell;
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::floors::LONG;
 use crate::support::until;
@@ -210,4 +214,37 @@ pub(crate) fn futures_without_a_thread() {
         assert_eq!(result.is_err(), n % 50 == 49);
     }
     assert!(until(|| pool.dispatch() == 0, LONG));
+}
+
+/// No thread but this one: the runtime waits for the pool's descriptor, and whoever sees it readable dispatches.
+pub(crate) fn futures_under_tokio() {
+    let pool = Rc::new(Pool::new(2).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let tasks = tokio::task::LocalSet::new();
+    let sum = tasks.block_on(&runtime, async {
+        let descriptor = pool.as_fd().try_clone_to_owned().unwrap();
+        let descriptor = AsyncFd::with_interest(descriptor, Interest::READABLE).unwrap();
+        let driven = Rc::clone(&pool);
+        let driver = tokio::task::spawn_local(async move {
+            loop {
+                descriptor.readable().await.unwrap().clear_ready();
+                driven.dispatch();
+            }
+        });
+        let add = |n: u64| {
+            let task = pool.submit(|n: u64| if n == 13 { std::process::abort() } else { n }, n);
+            tokio::task::spawn_local(async move { task.unwrap().await.unwrap_or(1000) })
+        };
+        let added: Vec<_> = (0..100).map(add).collect();
+        let mut sum = 0;
+        for task in added {
+            sum += task.await.unwrap();
+        }
+        driver.abort();
+        let _ = driver.await;
+        sum
+    });
+    assert_eq!(sum, 4950 - 13 + 1000);
+    assert_eq!(std::fs::read_dir("/proc/self/task").unwrap().count(), 1);
+    Rc::into_inner(pool).unwrap().shutdown().unwrap();
 }
