@@ -38,5 +38,9 @@ fn main() {
         case!(failures::failing_initializer_is_an_error),
         case!(failures::supervisor_killed),
         case!(failures::shutdown_forms),
+        case!(failures::workers_ignore_interrupts),
+        case!(failures::two_hundred_workers),
+        case!(failures::big_arguments_in_flight),
+        case!(failures::inherited_handles_do_nothing),
     ])
 }

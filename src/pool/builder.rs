@@ -13,7 +13,7 @@ use crate::pool::word::ATTEMPTS_MAX;
 use crate::process::{Builder, available_workers};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// Options of a [`Pool`].
@@ -176,7 +176,8 @@ impl PoolBuilder {
         }
         let (desk, supervisor) = (Arc::new(Desk::new(shop, owner)), Mutex::new(Some(supervisor)));
         let on_demand = plan.on_demand;
-        Ok(Pool { desk, supervisor, name, on_demand, drop_timeout: self.drop_timeout })
+        let news = OnceLock::new();
+        Ok(Pool { desk, supervisor, news, name, on_demand, drop_timeout: self.drop_timeout })
     }
 }
 

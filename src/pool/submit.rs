@@ -13,13 +13,14 @@ use crate::pool::wire;
 use crate::pool::word::Kind;
 use crate::process::Child;
 use crate::shm::roster;
+use crate::sys::epoll::AnyOf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Worker processes that run functions on arguments: the crate's answer to Python's `Pool` and `ProcessPoolExecutor`.
@@ -65,6 +66,8 @@ pub struct Pool {
     pub(super) desk: Arc<Desk>,
     /// `None` once it has been joined.
     pub(super) supervisor: Mutex<Option<Child<()>>>,
+    /// What pollers poll; made when somebody asks.
+    pub(super) news: OnceLock<Option<AnyOf>>,
     pub(super) name: String,
     pub(super) on_demand: bool,
     pub(super) drop_timeout: Duration,

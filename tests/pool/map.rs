@@ -1,4 +1,5 @@
 //! Many items: `map`, `imap`, waiting for several tasks, callbacks and futures.
+#![expect(unsafe_code, reason = "hands a descriptor to tokio")]
 
 use offspring::pool::{MapOptions, TaskError, TaskOptions, When, as_completed, wait};
 use offspring::{Pool, Task};
@@ -138,8 +139,10 @@ pub(crate) fn imap_takes_only_the_window() {
 pub(crate) fn waiting_for_several() {
     let pool = Pool::new(2).unwrap();
     let forever = |n: u32| {
-        while n == 0 {
-            std::thread::park();
+        if n == 0 {
+            loop {
+                std::thread::park();
+            }
         }
         assert!(n != 13);
         n
@@ -223,7 +226,9 @@ pub(crate) fn futures_under_tokio() {
     let tasks = tokio::task::LocalSet::new();
     let sum = tasks.block_on(&runtime, async {
         let descriptor = pool.as_fd().try_clone_to_owned().unwrap();
-        let descriptor = AsyncFd::with_interest(descriptor, Interest::READABLE).unwrap();
+        // SAFETY: an OwnedFd returns the same descriptor as long as it lives.
+        let descriptor = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+        let descriptor = descriptor.unwrap();
         let driven = Rc::clone(&pool);
         let driver = tokio::task::spawn_local(async move {
             loop {
