@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Do the proofs notice? Each mutant (a cargo feature that breaks one rule of the cores) is given to each of them, and a table says
-# which one catches it. Fails if nobody catches a mutant.
+# Do the proofs notice? Each mutant (`mutant!("...")` in the source breaks one rule of the cores) is given to each of them, and a
+# table says which one catches it. Fails if nobody catches a mutant. One build of each proof serves all mutants.
 #
 #   models/mutants.sh [--all] [--processes] [MUTANT...]
 #
@@ -19,7 +19,7 @@ all= processes=
 [[ ${1:-} == --all ]] && all=1 && shift
 [[ ${1:-} == --processes ]] && processes=1 && shift
 mutants=("$@")
-((${#mutants[@]})) || mapfile -t mutants < <(grep -o '^mutant-[a-z-]*' Cargo.toml)
+((${#mutants[@]})) || mapfile -t mutants < <(grep -rhoP 'mutant!\("\K[a-z-]+' src | sort -u)
 
 # caught NAME SECONDS COMMAND...: says whether the command, which builds without doubt, fails.
 caught() {
@@ -29,15 +29,15 @@ caught() {
     if grep -q '^error: could not compile' "$out"; then echo 'BROKEN'; else echo 'caught'; fi
 }
 
-# A test of processes: debug build in a target folder of its own, for the features differ. A hang is a catch as well.
+# A test of processes: a build in a target folder of its own, for the features differ. A hang is a catch as well.
 process() {
-    CARGO_TARGET_DIR=$base/mutants-build OFFSPRING_MATRIX=first OFFSPRING_DEATHS=4000 \
-        caught "$1-$2" 400 cargo test --quiet --features "$1,kill-matrix" --test "$2"
+    CARGO_TARGET_DIR=$base/mutants-build OFFSPRING_MATRIX=first OFFSPRING_DEATHS=4000 OFFSPRING_MUTANT=$1 \
+        caught "$1-$2" 400 cargo test --quiet --features mutants,kill-matrix --test "$2"
 }
 
 # A proof that fails anyway catches nothing.
 for proof in loom shuttle; do
-    if [[ $(MUTANT= caught "none-$proof" 240 "models/$proof.sh") != - ]]; then
+    if [[ $(OFFSPRING_MUTANT= caught "none-$proof" 600 "models/$proof.sh") != - ]]; then
         echo "models/$proof.sh fails without a mutant: see $log/none-$proof.txt" >&2
         exit 1
     fi
@@ -46,8 +46,8 @@ done
 # Where neither can see it, spin's models can: the first has store buffers, the second searches all of a shorter protocol.
 by_spin() {
     case $1 in
-        mutant-no-heavy-fence) models/run.sh NO_HEAVY_FENCE >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
-        mutant-version-first) models/run.sh VERSION_FIRST >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
+        no-heavy-fence) models/run.sh NO_HEAVY_FENCE >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
+        version-first) models/run.sh VERSION_FIRST >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
         *) echo 'not run' ;;
     esac
 }
@@ -56,15 +56,15 @@ by_spin() {
 area() {
     [[ $all ]] && return
     case $1 in
-        mutant-monitor-* | mutant-version-first) echo semaphore ;;
-        mutant-barrier-*) echo barrier ;;
-        mutant-rw-*) echo rw_ ;;
-        mutant-once-*) echo once ;;
-        mutant-msg-*) echo bytes ;;
-        mutant-work-*) echo work ;;
-        mutant-cond-*) echo cond ;;
-        mutant-event-*) echo event ;;
-        mutant-dead-not-seen | mutant-relaxed-unlock) echo lock ;;
+        monitor-* | version-first) echo semaphore ;;
+        barrier-*) echo barrier ;;
+        rw-*) echo rw_ ;;
+        once-*) echo once ;;
+        msg-*) echo bytes ;;
+        work-*) echo work ;;
+        cond-*) echo cond ;;
+        event-*) echo event ;;
+        dead-not-seen | relaxed-unlock) echo lock ;;
         *) ;;
     esac
 }
@@ -74,9 +74,9 @@ printf '%-30s %-8s %-8s %-8s %-12s %s\n' mutant loom shuttle spin 'kill matrix' 
 for mutant in "${mutants[@]}"; do
     part=$(area "$mutant")
     loom='not run' spin='not run' matrix='not run' random='not run'
-    shuttle=$(MUTANT=$mutant caught "$mutant-shuttle" 240 models/shuttle.sh "shuttle_$part")
+    shuttle=$(OFFSPRING_MUTANT=$mutant caught "$mutant-shuttle" 240 models/shuttle.sh "shuttle_$part")
     if [[ $all || $shuttle != caught ]]; then
-        loom=$(MUTANT=$mutant caught "$mutant-loom" 120 models/loom.sh "loom_$part")
+        loom=$(OFFSPRING_MUTANT=$mutant caught "$mutant-loom" 120 models/loom.sh "loom_$part")
     fi
     [[ $all || "$shuttle$loom" != *caught* ]] && spin=$(by_spin "$mutant")
     if [[ $processes ]]; then

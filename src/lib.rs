@@ -168,10 +168,12 @@
 
 #![cfg_attr(any(loom, shuttle), allow(dead_code, unused_imports, missing_docs))]
 
+#[macro_use]
+mod prim;
+
 #[cfg_attr(all(shuttle, test), path = "sync/model/time.rs")]
 mod deadline;
 mod error;
-mod prim;
 
 #[cfg(not(any(loom, shuttle)))]
 mod sys;
