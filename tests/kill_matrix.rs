@@ -73,6 +73,7 @@ fn main() {
         case!(matrix::message::double_faults).shown().deadline_s(1200),
         case!(matrix::pollable::ring).shown().deadline_s(600),
         case!(matrix::pollable::bytes).shown().deadline_s(600),
+        case!(matrix::pollable::work).shown().deadline_s(600),
         case!(matrix::queue_faults::held_up).shown().deadline_s(600),
         case!(matrix::queue_faults::deaths_while_held_up).shown().deadline_s(1200),
         case!(matrix::queue_faults::double_faults).shown().deadline_s(1200),
