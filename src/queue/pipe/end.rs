@@ -28,6 +28,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A longer message travels as a memfd. Three packets of this size fit into a socket's buffer as it usually is.
 pub(super) const SMALL_BYTES_MAX: usize = 64 * 1024;
+/// Messages up to here are put together on the stack: other memory is often out of the caches when a process has just been woken.
+/// With the kind they are so long that the compiler clears their place without a call, which would cost more for the same reason.
+pub(super) const STACK_BYTES: usize = 127;
 /// Bit of the kind: the message is in a memfd.
 const BIG: u8 = 0x80;
 /// W4.
@@ -163,26 +166,32 @@ impl End {
         }
     }
 
-    /// Receives a message; a small one into `body`, and what does not fit there into `rest`.
+    /// Receives a message: its kind into the first byte of `head`, a small one itself into what follows there, then into `body`, and
+    /// what does not fit there into `rest`.
+    #[inline]
     pub(super) fn receive(
         &self,
+        head: &mut [u8],
         body: &mut [u8],
         rest: &mut Vec<u8>,
         patience: Patience,
     ) -> Result<Message, RecvError> {
         if let Some(bytes) = self.take_kept()? {
-            let split = bytes.len().min(body.len());
-            body[..split].copy_from_slice(&bytes[..split]);
+            let mut left = bytes.as_slice();
+            for place in [&mut head[1..], body] {
+                let (there, beyond) = left.split_at(left.len().min(place.len()));
+                place[..there.len()].copy_from_slice(there);
+                left = beyond;
+            }
             rest.clear();
-            rest.extend_from_slice(&bytes[split..]);
+            rest.extend_from_slice(left);
             return Ok(Message::Small(Payload::Bytes, bytes.len()));
         }
         rest.clear();
         rest.reserve(SMALL_BYTES_MAX);
-        let mut kind = [0];
         let packet = loop {
             let waits = patience.is_endless();
-            match socket::receive(self.socket(), &mut kind, body, rest, waits) {
+            match socket::receive(self.socket(), head, body, rest, waits) {
                 Err(Errno::EAGAIN) => patience
                     .wait(|deadline| poll::is_readable(self.socket(), deadline))
                     .map_err(|errno| RecvError::new(errno, patience))?,
@@ -194,7 +203,7 @@ impl End {
         if packet.bytes == 0 {
             return Err(RecvError::EndOfStream);
         }
-        let (payload, is_big) = decode_kind(kind[0])?;
+        let (payload, is_big) = decode_kind(head[0])?;
         match (packet.passed, payload) {
             (None, _) if packet.lost_one => Err(RecvError::new(Errno::EMFILE, patience)),
             (Some(parcel), _) if is_big => Ok(Message::Big(payload, Parcel::new(parcel))),
@@ -222,7 +231,17 @@ impl End {
         {
             return Err(RecvError::TooSmall { message_bytes: bytes.len(), buffer_bytes });
         }
-        let message_bytes = match self.receive(buffer, rest, patience)? {
+        let mut start = [0; 1 + STACK_BYTES];
+        let fits = buffer_bytes <= STACK_BYTES;
+        let (head, body) = match fits {
+            true => (&mut start[..1 + buffer_bytes], &mut [][..]),
+            false => (&mut start[..1], &mut *buffer),
+        };
+        let message = self.receive(head, body, rest, patience)?;
+        if fits {
+            buffer.copy_from_slice(&start[1..1 + buffer_bytes]);
+        }
+        let message_bytes = match message {
             Message::Small(Payload::Bytes, bytes) if bytes <= buffer_bytes => return Ok(bytes),
             Message::Small(Payload::Bytes, bytes) => {
                 self.keep([&*buffer, &**rest].concat());
