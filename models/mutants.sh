@@ -56,7 +56,7 @@ by_spin() {
 area() {
     [[ $all ]] && return
     case $1 in
-        mutant-monitor-* | mutant-version-first) echo semaphore ;;
+        mutant-monitor-* | mutant-semaphore-* | mutant-version-first) echo semaphore ;;
         mutant-barrier-*) echo barrier ;;
         mutant-rw-*) echo rw_ ;;
         mutant-once-*) echo once ;;

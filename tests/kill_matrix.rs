@@ -84,6 +84,7 @@ fn main() {
         case!(matrix::work_faults::held_up).shown().deadline_s(600),
         case!(matrix::work_faults::double_faults).shown().deadline_s(1200),
         case!(matrix::semaphore::alone).shown().deadline_s(600),
+        case!(matrix::semaphore::quick).shown().deadline_s(600),
         case!(matrix::semaphore::contended).shown().deadline_s(600),
         case!(matrix::semaphore::double_faults).shown().deadline_s(1200),
         case!(matrix::barrier::arrivals).shown().deadline_s(600),

@@ -348,7 +348,8 @@ impl Permits {
             let mut word = place.word.load(Ordering::Acquire);
             loop {
                 let is_dead = word & HELDS != 0 && kernel.is_dead(id_of(word));
-                let kept = word & !(SPARES | QUICK | if is_dead { HELDS } else { 0 });
+                let quick = if cfg!(feature = "mutant-semaphore-stays-quick") { 0 } else { QUICK };
+                let kept = word & !(SPARES | quick | if is_dead { HELDS } else { 0 });
                 if kept == word {
                     break;
                 }

@@ -211,6 +211,19 @@ fn shuttle_semaphore_crowded_with_deaths() {
     });
 }
 
+/// One of the four waits for a place while there are permits, which the others take and give back meanwhile.
+#[test]
+fn shuttle_semaphore_crowded_beside_quick_ones() {
+    explore(25, || {
+        run(4, 8, 0, 1, |party, watched| {
+            let first = watched.acquire(party, Patience::FOREVER).unwrap();
+            let second = watched.acquire(party, Patience::FOREVER).unwrap();
+            watched.release(party, first);
+            watched.release(party, second);
+        });
+    });
+}
+
 #[test]
 fn shuttle_semaphore_all_ways_with_deaths() {
     explore(25, || run(4, 1, 2, 200, all_ways));
