@@ -49,7 +49,7 @@ use crate::sync::monitor::{Attempt, EVERYBODY, Lives, Monitor, NOBODY, State};
 use crate::sync::patience::{GaveUp, Patience};
 
 /// How many threads can hold permits at a time: as many lives as a sleeper can watch.
-pub(crate) const PLACES: usize = if cfg!(any(loom, shuttle)) { 3 } else { LIVES_MAX };
+pub(crate) const PLACES: usize = if cfg!(any(loom, shuttle)) { 2 } else { LIVES_MAX };
 
 /// Searches start in the first so many places, a power of two.
 const STARTS: usize = 1 << PLACES.ilog2();

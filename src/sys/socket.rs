@@ -124,15 +124,13 @@ pub(crate) fn receive(
     let before = head.len() + body.len();
     let spare = rest.spare_capacity_mut();
     let (spare, spare_bytes) = (spare.as_mut_ptr().cast(), spare.len());
-    let parts = [
+    let mut parts = [
         part(head.as_mut_ptr(), head.len()),
         part(body.as_mut_ptr(), body.len()),
         part(spare, spare_bytes),
     ];
-    // The kernel takes its time over each part.
-    let mut fewer = [parts[0], parts[2]];
-    let mut parts = parts;
-    let parts = if body.is_empty() { &mut fewer[..] } else { &mut parts };
+    // The kernel takes its time over each part, also over an empty one.
+    let parts = if before == 0 { &mut parts[2..] } else { &mut parts };
     let room = before + spare_bytes;
     let mut control = Passed::new(-1);
     control.header.cmsg_len = 0;

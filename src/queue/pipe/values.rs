@@ -80,15 +80,8 @@ pub(super) fn send_fd(
 }
 
 pub(super) fn recv<T: DeserializeOwned>(end: &End, patience: Patience) -> Result<T, RecvError> {
-    let mut start = [0; 1 + STACK_BYTES];
-    with_scratch(|scratch| match end.receive(&mut start, &mut [], scratch, patience)? {
-        Message::Small(Payload::Value, bytes) => match start.get(1..1 + bytes) {
-            Some(all) => decode(all),
-            None => {
-                scratch.splice(..0, start[1..].iter().copied());
-                decode(scratch)
-            }
-        },
+    with_scratch(|scratch| match end.receive(&mut [], &mut [], scratch, patience)? {
+        Message::Small(Payload::Value, _) => decode(&scratch[1..]),
         Message::Big(Payload::Value, mut parcel) => {
             decode(&parcel.unpack().map_err(|errno| RecvError::new(errno, patience))?)
         }
@@ -97,8 +90,8 @@ pub(super) fn recv<T: DeserializeOwned>(end: &End, patience: Patience) -> Result
 }
 
 pub(super) fn recv_bytes(end: &End, patience: Patience) -> Result<Vec<u8>, RecvError> {
-    with_scratch(|scratch| match end.receive(&mut [0], &mut [], scratch, patience)? {
-        Message::Small(Payload::Bytes, _) => Ok(scratch.as_slice().to_vec()),
+    with_scratch(|scratch| match end.receive(&mut [], &mut [], scratch, patience)? {
+        Message::Small(Payload::Bytes, _) => Ok(scratch[1..].to_vec()),
         Message::Big(Payload::Bytes, mut parcel) => {
             parcel.unpack().map_err(|errno| RecvError::new(errno, patience))
         }
@@ -115,7 +108,7 @@ pub(super) fn recv_bytes_into(
 }
 
 pub(super) fn recv_fd(end: &End, patience: Patience) -> Result<OwnedFd, RecvError> {
-    with_scratch(|scratch| match end.receive(&mut [0], &mut [], scratch, patience)? {
+    with_scratch(|scratch| match end.receive(&mut [], &mut [], scratch, patience)? {
         Message::Descriptor(fd) => Ok(fd),
         other => Err(out_of_turn(Payload::Descriptor, &other)),
     })
