@@ -56,7 +56,7 @@ by_spin() {
 area() {
     [[ $all ]] && return
     case $1 in
-        monitor-* | version-first) echo semaphore ;;
+        monitor-* | semaphore-* | version-first) echo semaphore ;;
         barrier-*) echo barrier ;;
         rw-*) echo rw_ ;;
         once-*) echo once ;;

@@ -86,6 +86,11 @@ impl EventCount {
         &self.bell
     }
 
+    /// Whether nobody has announced itself since the word was calmed.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & STATE == QUIET
+    }
+
     /// Sleeper: makes the word ARMED. Look at the world after this, then sleep on the value returned.
     pub(crate) fn arm<K: Kernel>(&self, kernel: &K) -> Armed {
         let armed = self.make_armed(kernel);

@@ -119,6 +119,12 @@ impl Monitor {
         }
     }
 
+    /// By the owner of the lock: nobody sleeps, and whoever will sleep will first look under the lock once more. (Or everybody
+    /// who sleeps is about to be woken.)
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.changed.is_quiet()
+    }
+
     /// Runs `attempt` under the lock until it is done. Its argument says whether the caller has come near sleep, and so may have
     /// had a wake-up: then one sleeper is woken in any case (M6), and more if the attempt says so.
     #[inline(always)]
