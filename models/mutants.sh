@@ -35,9 +35,10 @@ process() {
         caught "$1-$2" 400 cargo test --quiet --features mutants,kill-matrix --test "$2"
 }
 
-# A proof that fails anyway catches nothing.
+# One binary of each proof serves all mutants. A proof that fails anyway catches nothing.
 for proof in loom shuttle; do
-    if [[ $(OFFSPRING_MUTANT= caught "none-$proof" 600 "models/$proof.sh") != - ]]; then
+    models/$proof.sh --build "$log/$proof" || exit 1
+    if [[ $(OFFSPRING_MUTANT= caught "none-$proof" 600 "$log/$proof" -q "${proof}_") != - ]]; then
         echo "models/$proof.sh fails without a mutant: see $log/none-$proof.txt" >&2
         exit 1
     fi
@@ -74,9 +75,9 @@ printf '%-30s %-8s %-8s %-8s %-12s %s\n' mutant loom shuttle spin 'kill matrix' 
 for mutant in "${mutants[@]}"; do
     part=$(area "$mutant")
     loom='not run' spin='not run' matrix='not run' random='not run'
-    shuttle=$(OFFSPRING_MUTANT=$mutant caught "$mutant-shuttle" 240 models/shuttle.sh "shuttle_$part")
+    shuttle=$(OFFSPRING_MUTANT=$mutant caught "$mutant-shuttle" 240 "$log/shuttle" -q "shuttle_$part")
     if [[ $all || $shuttle != caught ]]; then
-        loom=$(OFFSPRING_MUTANT=$mutant caught "$mutant-loom" 120 models/loom.sh "loom_$part")
+        loom=$(OFFSPRING_MUTANT=$mutant caught "$mutant-loom" 120 "$log/loom" -q "loom_$part")
     fi
     [[ $all || "$shuttle$loom" != *caught* ]] && spin=$(by_spin "$mutant")
     if [[ $processes ]]; then
