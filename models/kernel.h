@@ -28,8 +28,14 @@ byte on_life[N + 1];          /* a bit for each process whose life is watched */
 byte kills = KILLS, started;
 
 #define BIT(p) (1 << (p))
+/* -DVICTIM=p: only that one is killed. */
+#ifdef VICTIM
+#define CAN_DIE (kills > 0 && i == VICTIM)
+#else
+#define CAN_DIE kills > 0
+#endif
 /* One step of the program; or the process is killed before it. */
-#define STEP(...) if :: atomic { __VA_ARGS__ } :: atomic { kills > 0 -> kills--; goto die } fi
+#define STEP(...) if :: atomic { __VA_ARGS__ } :: atomic { CAN_DIE -> kills--; goto die } fi
 
 #define HIT_BELL(p, e) on_bell[p] == (e) + 1 -> on_bell[p] = 0; woken[p] = true
 #define HIT_ALARM(p) on_alarm[p] -> on_alarm[p] = false; woken[p] = true; alarmed[p] = true
@@ -84,7 +90,7 @@ inline wake_all_on(e) {
 #define STALE(e) fresh[e] = fresh[e] & ~BIT(i)
 /* One that is dead already ends the sleep before it begins. */
 #define WATCH(lives, awake) STEP(if :: (lives) & DEAD_BITS -> goto awake :: else -> on_life[i] = (lives); watched = (lives) fi)
-#define ASLEEP if :: atomic { woken[i] -> skip } :: atomic { kills > 0 -> kills--; goto die } fi
+#define ASLEEP if :: atomic { woken[i] -> skip } :: atomic { CAN_DIE -> kills--; goto die } fi
 /* Awake: `got` says whether to wake everybody. Kernel::sleep wakes all who watch a life that has ended. */
 #define AWAKE STEP( \
   got = (alarmed[i] || watched & DEAD_BITS); \

@@ -1,6 +1,7 @@
 /* The message queue (src/queue/byte_ring/): claims, overtaking, loans, and what deaths leave; kill -9 at every step, no timed waits.
  *
- * NS senders send PUSHES messages each (LARGE: the mask of those that are large, by number), NR receivers take TAKES each and are busy
+ * NS senders send PUSHES messages each (the first one FIRST; LARGE: the mask of the large ones, by number), NR receivers take TAKES
+ * each and are busy
  * for ever after that, so a wake-up that is owed to somebody else shows. CAP records, of one unit each. Checked always: what is
  * received is whole, and consumed once (at the committing store); none is received while one waits whose send had returned before
  * its send began (B5); nothing comes after a receiver has concluded that the closed queue is empty, and nothing was there then; a
@@ -36,6 +37,9 @@
 #define LARGE 255
 #endif
 #define N (NS + NR)
+#ifndef FIRST
+#define FIRST PUSHES
+#endif
 #define M (NS * PUSHES)
 #define SENT 1
 #define FREED 2
@@ -192,7 +196,7 @@ proctype Sender(byte i) {
   byte r, m, seen, watched, p, lives, found, place, at, h, st, what; bool armed, got, repair, freed, joins, on_turn; byte seen_tail;
   atomic { started == i - 1 -> started = i };
   do
-  :: r == PUSHES -> break
+  :: r == (i == 1 -> FIRST : PUSHES) -> break
   :: else ->
      d_step { r++; m = (i - 1) * PUSHES + r; before[m] = returned };
      BEGIN;

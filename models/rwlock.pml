@@ -329,7 +329,7 @@ left:
 
 keep:
 end_keep:
-  atomic { kills > 0 -> kills--; goto die };
+  atomic { CAN_DIE -> kills--; goto die };
 die:
   KERNEL_EXIT(inside[i] = 0; FORGET; r = 0; watched = 0);
 end: skip
