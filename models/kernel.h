@@ -131,7 +131,7 @@ awake:  AWAKE; \
         if :: got -> WAKE_EVERYBODY :: else fi \
      od \
   fi; \
-  got = false; seen = 0
+  atomic { STALE(LOCK); got = false; seen = 0 }
 
 /* LockCore::release. */
 #define RELEASE STEP(owner = 0); ring(LOCK)
