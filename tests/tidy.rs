@@ -22,7 +22,7 @@ use support::case;
 const UNSAFE_SITES_MAX: usize = 210;
 
 /// Folders of `src/` that hold a protocol.
-const PROTOCOLS: [&str; 4] = ["shm", "sync", "queue", "process"];
+const PROTOCOLS: [&str; 5] = ["shm", "sync", "queue", "process", "par"];
 
 /// A README is one screen.
 const README_LINES_MAX: usize = 70;

@@ -77,6 +77,15 @@ pub(super) unsafe fn populate(address: *mut u8, bytes: usize) -> Result<(), Errn
     }
 }
 
+/// Makes whole pages untouchable in this process: whoever touches them dies by SIGSEGV. The addresses stay taken.
+///
+/// # Safety
+/// The range is one mapping of the caller's, page-aligned, and no code of this process relies on it.
+pub(crate) unsafe fn veil(address: *mut u8, bytes: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    Errno::result(unsafe { libc::mprotect(address.cast(), bytes, libc::PROT_NONE) }).map(drop)
+}
+
 /// A memfd of so many zeroed bytes, which will never be more or fewer.
 pub(super) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
     let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
