@@ -240,6 +240,10 @@ impl Harvest {
     ) -> Vec<Failure> {
         let mut failures = self.failures;
         let told: HashSet<usize> = failures.iter().map(|failure| failure.items().start).collect();
+        let last = self.ends.iter().rev().find_map(|ended| match &ended.end {
+            End::Died(exit, _) => exit.clone(),
+            End::Well | End::Unsent(_) => None,
+        });
         for (chunk, &owner) in self.owners.iter().enumerate() {
             let items = plan.items(chunk);
             let ended = self.ends.get((owner as usize).wrapping_sub(1));
@@ -257,7 +261,7 @@ impl Harvest {
                 Some(End::Unsent(errno)) => {
                     Reason::Unsent(Error::os("send", "results of a parallel call", *errno))
                 }
-                Some(End::Well) | None => Reason::NotBegun,
+                Some(End::Well) | None => Reason::NotBegun { last: last.clone() },
             };
             let is_missing = |item: usize| !told.contains(&item) && !is_there(item, progress);
             let mut item = items.start;
@@ -276,6 +280,7 @@ impl Harvest {
             }
         }
         failures.sort_by_key(|failure| failure.items().start);
+        failures.dedup_by(|next, failure| failure.absorb(next));
         failures
     }
 }

@@ -121,8 +121,11 @@ pub enum Reason {
     Encoding(Error),
     /// The worker could not send its results: no memory, or a limit on file sizes.
     Unsent(Error),
-    /// No worker was left to begin them.
-    NotBegun,
+    /// No worker was left to begin them: the last one died, and no other could be forked.
+    NotBegun {
+        /// How the last that died ended, if that is known.
+        last: Option<Exit>,
+    },
 }
 
 impl Failure {
@@ -154,6 +157,17 @@ impl Failure {
         }
     }
 
+    /// Takes a neighbour in that was not begun either.
+    pub(super) fn absorb(&mut self, next: &Failure) -> bool {
+        let both = [&self.reason, &next.reason];
+        let absorbs = both.iter().all(|reason| matches!(reason, Reason::NotBegun { .. }))
+            && self.items.end == next.items.start;
+        if absorbs {
+            self.items.end = next.items.end;
+        }
+        absorbs
+    }
+
     /// How the worker ended, if its death is the reason.
     pub fn exit(&self) -> Option<&Exit> {
         match &self.reason {
@@ -178,7 +192,10 @@ impl fmt::Display for Failure {
                 write!(f, ": the worker {process} ended, nobody knows how")
             }
             Reason::Encoding(error) | Reason::Unsent(error) => write!(f, ": {error}"),
-            Reason::NotBegun => write!(f, " not begun: no worker was left"),
+            Reason::NotBegun { last: None } => write!(f, " not begun: no worker was left"),
+            Reason::NotBegun { last: Some(exit) } => {
+                write!(f, " not begun: no worker was left; the last {exit}")
+            }
         }
     }
 }
