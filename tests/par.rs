@@ -25,6 +25,7 @@ use support::{case, until};
 fn main() {
     support::run(&[
         case!(results_are_in_order),
+        case!(every_item_is_done_once),
         case!(no_items_need_no_child),
         case!(uneven_items_balance),
         case!(closure_borrows_and_captures_anything),
@@ -79,6 +80,19 @@ fn results_are_in_order() {
             let all = par.chunk(17).map(&items, |n| n.to_string()).unwrap();
             assert!(all.iter().zip(&items).all(|(text, n)| *text == n.to_string()));
         }
+    }
+}
+
+/// Chunks of one item that take no time, so that the workers meet at every claim.
+fn every_item_is_done_once() {
+    let items: Vec<usize> = (0..30_000).collect();
+    let region = offspring::Region::new(items.len() * 4 + 64).unwrap();
+    let done = region.place_slice(items.len(), |_| AtomicU32::new(0)).unwrap();
+    for round in 1..=3 {
+        let one = |item: &usize| done[*item].fetch_add(1, Ordering::Relaxed);
+        Par::new().workers(3).chunk(1).map_plain(&items, one).unwrap();
+        let wrong = done.iter().position(|done| done.load(Ordering::Relaxed) != round);
+        assert_eq!(wrong, None, "round {round}");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Bar, Row, Rows, Unit, rows_of};
 use crate::support::size::Size;
 use crate::support::stats::interleave;
-use crate::support::sweeps::{Which, computing, sweep};
+use crate::support::sweeps::{Memory, Which, computing, sweep};
 
 pub(crate) fn rows(size: Size) -> Rows {
     let mut rows = sweeps(size);
@@ -21,29 +21,32 @@ pub(crate) fn rows(size: Size) -> Rows {
 fn sweeps(size: Size) -> Rows {
     let bytes = size.array_bytes();
     let sides = [
-        Which::OursReduce,
-        Which::OursMap,
-        Which::OursCallerWorks,
-        Which::OursPrivate,
-        Which::Rayon,
-        Which::One,
+        (Which::OursReduce, Memory::Huge),
+        (Which::OursMap, Memory::Huge),
+        (Which::OursCallerWorks, Memory::Huge),
+        (Which::Rayon, Memory::Huge),
+        (Which::OursReduce, Memory::Usual),
+        (Which::OursReduce, Memory::Shared),
+        (Which::Rayon, Memory::Usual),
+        (Which::One, Memory::Huge),
     ];
-    let mut measure = sides.map(|which| move || sweep(which, bytes));
+    let mut measure = sides.map(|(which, memory)| move || sweep(which, memory, bytes));
     let mut sides: Vec<&mut dyn FnMut() -> _> =
         measure.iter_mut().map(|side| side as &mut dyn FnMut() -> _).collect();
     rows_of("sum of squares", interleave(size.long_rounds(), &mut sides), |series| {
         let of = |side: usize| series[side][0].as_slice();
-        let (rayon, one) = (("rayon", of(4)), ("one process", of(5)));
+        let (huge, usual, one) = (("rayon", of(3)), ("rayon", of(6)), ("one process", of(7)));
         let row = |what: &str, side: usize, peer| {
             let what = format!("sum of squares of {} MiB, {what}", bytes >> 20);
             Row::ratio(what, Unit::Nanoseconds, of(side), peer)
         };
         vec![
-            row("par_reduce", 0, rayon).bar(Bar::AtMost(1.1)),
-            row("par_map_plain", 1, rayon).bar(Bar::AtMost(1.1)),
-            row("par_reduce, the caller works", 2, rayon),
-            row("par_reduce of a Vec", 3, rayon),
+            row("par_reduce", 0, huge).bar(Bar::AtMost(1.1)),
+            row("par_map_plain", 1, huge).bar(Bar::AtMost(1.1)),
+            row("par_reduce, the caller works", 2, huge),
             row("par_reduce", 0, one),
+            row("pages of 4 KiB, par_reduce of a Vec", 4, usual),
+            row("pages of 4 KiB, par_reduce of a SharedVec", 5, usual),
         ]
     })
 }

@@ -13,21 +13,30 @@ const SLICE: usize = 64 << 10;
 /// Passes that count, in each arena.
 const PASSES: usize = 5;
 
-/// Who goes through the array, and how.
+/// Who goes through the array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// `par_reduce` over a `SharedVec`.
+    /// `par_reduce`.
     OursReduce,
-    /// `par_map_plain` over a `SharedVec`.
+    /// `par_map_plain`, and a sum of the results.
     OursMap,
-    /// `par_reduce` over a `Vec`, whose page tables each fork copies.
-    OursPrivate,
-    /// `par_reduce` over a `SharedVec`, the caller being one of the workers.
+    /// `par_reduce`, the caller being one of the workers.
     OursCallerWorks,
     /// `par_chunks`.
     Rayon,
     /// One loop.
     One,
+}
+
+/// Where the array lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// A `Vec` in huge pages.
+    Huge,
+    /// A `Vec` as it comes.
+    Usual,
+    /// A `SharedVec`.
+    Shared,
 }
 
 /// What is done with a slice, the same for all.
@@ -37,17 +46,20 @@ pub(crate) fn sum_of_squares(slice: &[u64]) -> u64 {
 }
 
 /// Nanoseconds for one pass over an array of so many bytes.
-pub(crate) fn sweep(which: Which, bytes: usize) -> Figures {
+pub(crate) fn sweep(which: Which, memory: Memory, bytes: usize) -> Figures {
     let value = |index: usize| (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let len = bytes / size_of::<u64>();
     arena(|| {
-        let len = bytes / size_of::<u64>();
-        if matches!(which, Which::OursReduce | Which::OursMap | Which::OursCallerWorks) {
-            let array = par::SharedVec::new(len, value).expect("an array");
-            Ok(vec![passes(which, &array)])
-        } else {
-            let array: Vec<u64> = (0..len).map(value).collect();
-            Ok(vec![passes(which, &array)])
-        }
+        let ns = match memory {
+            Memory::Shared => passes(which, &par::SharedVec::new(len, value).expect("an array")),
+            Memory::Usual => passes(which, &(0..len).map(value).collect::<Vec<u64>>()),
+            Memory::Huge => {
+                let mut array = par::vec_in_huge_pages(len);
+                array.extend((0..len).map(value));
+                passes(which, &array)
+            }
+        };
+        Ok(vec![ns])
     })
 }
 
@@ -57,7 +69,6 @@ fn passes(which: Which, array: &[u64]) -> f64 {
     let pass = || match which {
         Which::OursReduce => par::reduce(&slices, false),
         Which::OursCallerWorks => par::reduce(&slices, true),
-        Which::OursPrivate => par::reduce(&slices, false),
         Which::OursMap => par::map(&slices),
         Which::Rayon => {
             let sums = array.par_chunks(SLICE).map(sum_of_squares);

@@ -3,6 +3,7 @@
 mod chunks;
 mod crew;
 mod error;
+mod huge;
 mod map;
 mod options;
 mod outbox;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use chunks::par_for_each_chunk_mut;
 pub use error::{Failure, ParError, Reason};
+pub use huge::vec_in_huge_pages;
 pub use map::{par_map, par_map_plain};
 pub use options::Par;
 pub use reduce::par_reduce;

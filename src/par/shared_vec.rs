@@ -11,10 +11,11 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// A vector of fixed length in shared memory: the memory for
-/// [`par_for_each_chunk_mut`](crate::par_for_each_chunk_mut), and for big inputs of the other calls.
+/// [`par_for_each_chunk_mut`](crate::par_for_each_chunk_mut).
 ///
-/// To its owner it is a slice, as a `Vec` is. Workers of the parallel calls see it as it is, without copying: also at the fork,
-/// which copies page tables of private memory (10 ms for 256 MiB), and none of this.
+/// To its owner it is a slice, as a `Vec` is. Workers of the parallel calls see it as it is, without copying. The fork copies no
+/// page tables for it, but a worker pays for the first touch of each page (some 0.2 ms for each MiB). What is only read is
+/// better off in [`vec_in_huge_pages`](crate::par::vec_in_huge_pages).
 ///
 /// Its elements are plain data ([`Pod`]): a worker that is killed in the middle of a write leaves bytes that may be wrong, and
 /// are a value still.

@@ -57,6 +57,13 @@ fn end_of(body: impl FnOnce() -> u8) -> Exit {
 }
 
 pub(crate) fn other_children_have_no_part_in_it() {
+    // A worker's own vector, the first one there is.
+    let first = par_map(&[0u8], |_| {
+        let own = SharedVec::from_slice(&[4u8; 3]).unwrap();
+        let reference: &[u8] = &own;
+        end_of(|| reference[0]) == Exit::Signal(Signal::SEGV)
+    });
+    assert_eq!(first.unwrap(), [true]);
     let memory = SharedVec::from_slice(&[7u8; 10_000]).unwrap();
     let refused = |exit: &Exit| matches!(exit, Exit::Panicked(report) if report.message().contains("SharedVec"));
     assert!(refused(&end_of(|| memory[0])));

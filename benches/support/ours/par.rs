@@ -2,6 +2,7 @@
 
 use crate::support::sweeps::{Item, compute, sum_of_squares};
 pub(crate) use offspring::SharedVec;
+pub(crate) use offspring::par::vec_in_huge_pages;
 use offspring::{Par, par_map_plain, par_reduce};
 
 /// `par_reduce` over slices.
