@@ -126,7 +126,7 @@ fn uneven_items_balance() {
 }
 
 fn closure_borrows_and_captures_anything() {
-    let names = vec!["a".to_owned(), "b".to_owned()];
+    let names = ["a", "b"].map(str::to_owned);
     let (shared, cell) = (Rc::new(3), RefCell::new(vec![1]));
     let items: Vec<Rc<usize>> = (0..2).map(Rc::new).collect();
     let got = par_map(&items, |index| {

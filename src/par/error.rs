@@ -18,7 +18,7 @@ use std::ops::Range;
 /// ```
 pub struct ParError<R = ()> {
     /// The call failed before the first item, or a machine limit ended it.
-    error: Option<Error>,
+    error: Option<Box<Error>>,
     items: usize,
     failures: Vec<Failure>,
     partial: Vec<Option<R>>,
@@ -32,7 +32,7 @@ impl<R> ParError<R> {
     /// Why no item was begun: the memory could not be had, or no child be forked (as [`spawn`](crate::spawn) says). `None` if
     /// some were.
     pub fn error(&self) -> Option<&Error> {
-        self.error.as_ref()
+        self.error.as_deref()
     }
 
     /// What has no result, in the order of the items. Empty if there is an [`error`](Self::error).
@@ -53,7 +53,12 @@ impl<R> ParError<R> {
 
 impl<R> From<Error> for ParError<R> {
     fn from(error: Error) -> ParError<R> {
-        ParError { error: Some(error), items: 0, failures: Vec::new(), partial: Vec::new() }
+        ParError {
+            error: Some(Box::new(error)),
+            items: 0,
+            failures: Vec::new(),
+            partial: Vec::new(),
+        }
     }
 }
 
@@ -90,7 +95,7 @@ impl<R> fmt::Debug for ParError<R> {
 
 impl<R> std::error::Error for ParError<R> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.error.as_ref().map(|error| error as _)
+        self.error.as_deref().map(|error| error as _)
     }
 }
 
