@@ -51,6 +51,7 @@
 //! | a conversation between two, with an end; file descriptors | [`pipe()`], [`simplex`] | `05_pipe` |
 //! | to wait for whatever comes first | [`wait_any`] | [`wait_any`] |
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
+//! | a loop over data in memory, spread over children | [`par_map`], [`par_reduce`], [`par_for_each_chunk_mut`] | [`par`] |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
 //!
 //! # Three rules of fork
@@ -188,11 +189,18 @@ pub mod queue;
 #[cfg(not(any(loom, shuttle)))]
 pub mod process;
 
+#[cfg(not(any(loom, shuttle)))]
+pub mod par;
+
 #[cfg(all(feature = "kill-matrix", not(any(loom, shuttle))))]
 pub mod proof;
 
 pub use error::{Error, ErrorKind, Result};
 
+#[cfg(not(any(loom, shuttle)))]
+pub use par::{
+    Par, ParError, SharedVec, par_for_each_chunk_mut, par_map, par_map_plain, par_reduce,
+};
 #[cfg(not(any(loom, shuttle)))]
 pub use process::{
     Builder, Child, Current, Exit, JoinError, PanicLocation, PanicReport, ProcessInfo, Scope,

@@ -20,6 +20,7 @@ pub use child::Child;
 pub use exit::{Exit, JoinError, Signal};
 pub use family::{Current, children, current};
 pub use hooks::at_fork_child;
+pub(crate) use panic::report_caught;
 pub use panic::{PanicLocation, PanicReport, ProcessInfo};
 pub use scope::{Scope, ScopedChild, scope};
 pub use workers::available_workers;

@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 
 /// Encodes `value` into `buffer`, which is empty, and returns the bytes.
 #[inline]
-pub(in crate::queue) fn encode<'a, T: Serialize>(
+pub(crate) fn encode<'a, T: Serialize>(
     value: &T,
     buffer: &'a mut Vec<u8>,
 ) -> postcard::Result<&'a [u8]> {
@@ -28,7 +28,7 @@ pub(in crate::queue) fn encode<'a, T: Serialize>(
 
 /// Decodes a value, and says how many bytes are left over.
 #[inline]
-pub(in crate::queue) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<(T, usize)> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<(T, usize)> {
     if is_bytes::<T>() {
         let (length, rest) = postcard::take_from_bytes::<usize>(bytes)?;
         let Some((content, rest)) = rest.split_at_checked(length) else {

@@ -6,7 +6,7 @@ pub(crate) mod ring_core;
 pub(crate) mod work;
 
 #[cfg(not(any(loom, shuttle)))]
-mod codec;
+pub(crate) mod codec;
 #[cfg(not(any(loom, shuttle)))]
 mod ends;
 #[cfg(not(any(loom, shuttle)))]

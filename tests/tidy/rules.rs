@@ -3,13 +3,14 @@
 use crate::source::Source;
 
 /// The floors, from the ground up; see ARCHITECTURE.md.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["error", "deadline", "prim"],
     &["sys"],
     &["shm"],
     &["sync"],
     &["queue"],
     &["process"],
+    &["par"],
     &["proof"],
 ];
 
@@ -38,6 +39,12 @@ const FENCED: &[&str] = &[
     "src/queue/model/",
     "src/queue/ring.rs",
     "src/queue/work/store.rs",
+    "src/par/chunks.rs",
+    "src/par/options.rs",
+    "src/par/outbox.rs",
+    "src/par/shared_vec.rs",
+    "src/par/slots.rs",
+    "src/par/veil.rs",
     "src/process/board.rs",
     "src/process/builder.rs",
     "src/process/outcome.rs",

@@ -1,5 +1,6 @@
 //! The one place that names the crate under test: the lock, the ring queue and children here, the rest beside this file.
 
+pub(crate) mod par;
 pub(crate) mod pipe;
 pub(crate) mod queue;
 pub(crate) mod sync;
