@@ -4,13 +4,11 @@
 #
 #   models/mutants.sh [--all] [--processes] [MUTANT...]
 #
-# Shuttle looks first, with the tests of what the mutant breaks; then loom, then spin; the first catch ends it. With --all, shuttle
-# and loom look with all their tests; with --processes the kill matrix and random death too (they take minutes for each mutant).
-# OFFSPRING_SCHEDULES: thousands of schedules for each shuttle test.
+# The first catch ends it. Shuttle looks with the tests of what the mutant breaks, with more and more schedules; loom and spin
+# first at what only they can see. With --all, shuttle and loom look with all their tests; with --processes the kill matrix and random death too (they take minutes for each mutant).
 set -u
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
-export OFFSPRING_SCHEDULES="${OFFSPRING_SCHEDULES:-6}"
 base=$CARGO_TARGET_DIR
 log=$base/mutants
 mkdir -p "$log"
@@ -38,19 +36,24 @@ process() {
 # One binary of each proof serves all mutants. A proof that fails anyway catches nothing.
 for proof in loom shuttle; do
     models/$proof.sh --build "$log/$proof" || exit 1
-    if [[ $(OFFSPRING_MUTANT= caught "none-$proof" 600 "$log/$proof" -q "${proof}_") != - ]]; then
+    if [[ $(OFFSPRING_MUTANT= OFFSPRING_SCHEDULES=2 caught "none-$proof" 600 "$log/$proof" -q "${proof}_") != - ]]; then
         echo "models/$proof.sh fails without a mutant: see $log/none-$proof.txt" >&2
         exit 1
     fi
 done
 
-# Where neither can see it, spin's models can: the first has store buffers, the second searches all of a shorter protocol.
+# Where neither can see it, spin's models can: the first has store buffers, the others search all of a shorter protocol.
 by_spin() {
     case $1 in
         no-heavy-fence) models/run.sh NO_HEAVY_FENCE >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
+        no-position-compare) models/run.sh NO_POSITION >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
         version-first) models/run.sh VERSION_FIRST >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
         *) echo 'not run' ;;
     esac
+}
+
+by_loom() {
+    OFFSPRING_MUTANT=$1 caught "$1-loom" 120 "$log/loom" -q "loom_$2"
 }
 
 # The tests of what the mutant breaks, by name.
@@ -74,12 +77,18 @@ survived=0
 printf '%-30s %-8s %-8s %-8s %-12s %s\n' mutant loom shuttle spin 'kill matrix' 'random death'
 for mutant in "${mutants[@]}"; do
     part=$(area "$mutant")
-    loom='not run' spin='not run' matrix='not run' random='not run'
-    shuttle=$(OFFSPRING_MUTANT=$mutant caught "$mutant-shuttle" 240 "$log/shuttle" -q "shuttle_$part")
-    if [[ $all || $shuttle != caught ]]; then
-        loom=$(OFFSPRING_MUTANT=$mutant caught "$mutant-loom" 120 "$log/loom" -q "loom_$part")
-    fi
-    [[ $all || "$shuttle$loom" != *caught* ]] && spin=$(by_spin "$mutant")
+    shuttle='not run' loom='not run' spin='not run' matrix='not run' random='not run'
+    # What one of the others alone can see need not go by shuttle.
+    case $mutant in
+        *relaxed*) loom=$(by_loom "$mutant" "$part") ;;
+        *) spin=$(by_spin "$mutant") ;;
+    esac
+    for schedules in 2 10 50; do
+        [[ $all || "$loom$shuttle$spin" != *caught* ]] || break
+        shuttle=$(OFFSPRING_MUTANT=$mutant OFFSPRING_SCHEDULES=$schedules \
+            caught "$mutant-shuttle" 240 "$log/shuttle" -q "shuttle_$part")
+    done
+    [[ $all || "$loom$shuttle$spin" != *caught* ]] && loom=$(by_loom "$mutant" "$part")
     if [[ $processes ]]; then
         matrix=$(process "$mutant" kill_matrix)
         random=$(process "$mutant" random_death)
