@@ -193,8 +193,9 @@ pub use error::{Error, ErrorKind, Result};
 
 #[cfg(not(any(loom, shuttle)))]
 pub use process::{
-    Builder, Child, Current, Exit, JoinError, PanicLocation, PanicReport, ProcessInfo, Scope,
-    ScopedChild, Signal, at_fork_child, available_workers, children, current, scope, spawn,
+    Builder, Child, Current, Exit, ForkServer, JoinError, PanicLocation, PanicReport, ProcessInfo,
+    Scope, ScopedChild, Signal, SpawnError, at_fork_child, available_workers, children, current,
+    scope, spawn,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use queue::{

@@ -10,6 +10,7 @@
 //!                              ├──────────▶ PANIC        report written
 //!                              ├──────────▶ UNENCODABLE  why serde refused
 //!                              ├──────────▶ UNWRITABLE   errno: no memory for the result
+//!                              ├──────────▶ UNDECODABLE  why serde refused the arguments
 //!                              ├──────────▶ EXITED       code given to exit()
 //!                              └─(killed)─▶ RUNNING      only the exit status tells
 //! ```
@@ -44,6 +45,7 @@ pub(super) enum Stage {
     Unencodable = 4,
     Unwritable = 5,
     Exited = 6,
+    Undecodable = 7,
 }
 
 /// Head of a cell; the inline payload follows it.
@@ -57,6 +59,9 @@ pub(super) struct Head {
     bytes: AtomicU64,
     /// Not 0 as soon as something of the payload lies in the file.
     spilled: AtomicU32,
+    /// The pid of a child that a fork server has made, or 0. Writer: the kernel, in the call that makes it. Reader: the client, when
+    /// the server has replied or is dead.
+    born: AtomicU32,
 }
 
 /// Size of a cell.
@@ -91,8 +96,32 @@ impl Cell {
     pub(super) unsafe fn new(head: NonNull<Head>, index: u32, board: Arc<Board>) -> Cell {
         let cell = Cell { head, index, board };
         cell.head().spilled.store(0, Ordering::Relaxed);
+        cell.head().born.store(0, Ordering::Relaxed);
         cell.head().stage.store(Stage::Running as u32, Ordering::Relaxed);
         cell
+    }
+
+    /// The same cell in a process that the child is to be forked from, or in the child. It is never given back there.
+    ///
+    /// # Safety
+    /// As [`new`](Self::new), but for the second: the cell belongs to a child that is about to be born.
+    pub(super) unsafe fn attach(head: NonNull<Head>, index: u32, board: Arc<Board>) -> Cell {
+        Cell { head, index, board }
+    }
+
+    /// Its place on the board.
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The board that it lies on.
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Where the kernel notes the pid of a child that a fork server makes.
+    pub(super) fn born(&self) -> &AtomicU32 {
+        &self.head().born
     }
 
     /// What the child has said, with its exit code or errno.
@@ -103,6 +132,7 @@ impl Cell {
             4 => Stage::Unencodable,
             5 => Stage::Unwritable,
             6 => Stage::Exited,
+            7 => Stage::Undecodable,
             _ => Stage::Running,
         };
         (stage, self.head().number.load(Ordering::Relaxed).cast_signed())

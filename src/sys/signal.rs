@@ -73,3 +73,25 @@ pub(crate) fn parent_pid() -> u32 {
 pub(crate) fn is_main_thread() -> bool {
     nix::unistd::gettid() == nix::unistd::getpid()
 }
+
+/// What a process does about SIGINT.
+pub(crate) struct OnInterrupt(libc::sigaction);
+
+impl OnInterrupt {
+    /// Ignores SIGINT from now on, and returns what was done about it before.
+    pub(crate) fn ignore() -> Result<OnInterrupt, Errno> {
+        // SAFETY: integers and a null function; `SIG_IGN` needs nothing else.
+        let (mut ignored, mut before): (libc::sigaction, libc::sigaction) =
+            unsafe { std::mem::zeroed() };
+        ignored.sa_sigaction = libc::SIG_IGN;
+        // SAFETY: both are locals.
+        Errno::result(unsafe { libc::sigaction(libc::SIGINT, &ignored, &mut before) })?;
+        Ok(OnInterrupt(before))
+    }
+
+    /// Does it again.
+    pub(crate) fn restore(&self) {
+        // SAFETY: it was in place before, in this process or in the one that it is a copy of. Cannot fail.
+        unsafe { libc::sigaction(libc::SIGINT, &self.0, std::ptr::null_mut()) };
+    }
+}
