@@ -183,11 +183,12 @@ pub(crate) fn threads_hold_locks_meanwhile() {
 }
 
 fn copies((prefix, times): (String, usize), fds: Vec<OwnedFd>) -> usize {
-    for fd in &fds {
-        let mut file = std::fs::File::from(fd.try_clone().unwrap());
+    let count = fds.len();
+    for fd in fds {
+        let mut file = std::fs::File::from(fd);
         file.write_all(prefix.repeat(times).as_bytes()).unwrap();
     }
-    fds.len()
+    count
 }
 
 pub(crate) fn descriptors_arrive() {
@@ -264,7 +265,9 @@ pub(crate) fn children_start_threads_and_children() {
 
 pub(crate) fn hooks_run_in_children_only() {
     static RUNS: AtomicU32 = AtomicU32::new(0);
-    offspring::at_fork_child(|| drop(RUNS.fetch_add(1, Ordering::Relaxed)));
+    offspring::at_fork_child(|| {
+        RUNS.fetch_add(1, Ordering::Relaxed);
+    });
     let server = ForkServer::start().unwrap();
     for _ in 0..2 {
         let child = server.spawn(|()| RUNS.load(Ordering::Relaxed), ());
