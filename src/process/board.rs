@@ -47,9 +47,9 @@ impl Board {
             self.grow(&mut stock)?;
         }
         let index = stock.free.pop().ok_or(Errno::ENOMEM)?;
-        let head = stock.head(index)?;
-        // SAFETY: the chunk is mapped as long as the board lives, and page-aligned; the index was free (B1).
-        Ok(unsafe { Cell::new(head, index, Arc::clone(self)) })
+        let cell = self.cell(&stock, index)?;
+        cell.begin();
+        Ok(cell)
     }
 
     /// In a copy of the process that owns the board: the cell that the owner took for a child that is to be forked here. The owner
@@ -60,9 +60,18 @@ impl Board {
             let window = self.map_chunk(stock.chunks.len() as u32)?;
             stock.chunks.push(window);
         }
-        let head = stock.head(index)?;
-        // SAFETY: mapped as in `take`; the owner took the index for this child.
-        Ok(unsafe { Cell::attach(head, index, Arc::clone(self)) })
+        self.cell(&stock, index)
+    }
+
+    /// The cell with this index, which was free (B1), or in a copy of the owner is free no longer.
+    fn cell(self: &Arc<Self>, stock: &Stock, index: u32) -> Result<Cell, Errno> {
+        let (chunk, place) = (index / cells_per_chunk(), index % cells_per_chunk());
+        let base = stock.chunks.get(chunk as usize).ok_or(Errno::EFAULT)?.base();
+        // SAFETY: `place` is below the number of cells in a chunk.
+        let head = unsafe { base.add(place as usize * CELL_BYTES) }.cast::<Head>();
+        let head = NonNull::new(head).ok_or(Errno::EFAULT)?;
+        // SAFETY: the chunk is mapped as long as the board lives, and page-aligned; the owner has given the index to this child.
+        Ok(unsafe { Cell::new(head, index, Arc::clone(self)) })
     }
 
     /// The file behind the cells.
@@ -95,17 +104,6 @@ impl Board {
 
     fn stock(&self) -> MutexGuard<'_, Stock> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Stock {
-    /// Where the cell with this index is mapped.
-    fn head(&self, index: u32) -> Result<NonNull<Head>, Errno> {
-        let (chunk, place) = (index / cells_per_chunk(), index % cells_per_chunk());
-        let base = self.chunks.get(chunk as usize).ok_or(Errno::EFAULT)?.base();
-        // SAFETY: `place` is below the number of cells in a chunk.
-        let head = unsafe { base.add(place as usize * CELL_BYTES) }.cast::<Head>();
-        NonNull::new(head).ok_or(Errno::EFAULT)
     }
 }
 

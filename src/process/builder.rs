@@ -109,7 +109,7 @@ impl Builder {
     /// initialised static and no library state (a logger, a random number generator, `std::env::set_var`, the panic hook)
     /// that another thread may have been using at that moment.
     ///
-    /// `ForkServer`, started before the threads, has no such condition.
+    /// [`ForkServer`](crate::ForkServer), started before the threads, has no such condition.
     #[expect(unsafe_code, reason = "the caller answers for the other threads")]
     pub unsafe fn allow_threads(mut self) -> Builder {
         self.allow_threads = true;

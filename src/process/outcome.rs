@@ -88,25 +88,21 @@ unsafe impl Send for Cell {}
 unsafe impl Sync for Cell {}
 
 impl Cell {
-    /// A cell in the stage RUNNING.
+    /// The cell at this place.
     ///
     /// # Safety
     /// - `head` is the start of `CELL_BYTES` in a mapping that `board` keeps, aligned for `Head`.
-    /// - The cell with this index belongs to nobody else until this one is dropped.
+    /// - The cell with this index belongs to nobody else until this one is dropped, in the process that owns the board; in a copy of
+    ///   that process it belongs to a child that is about to be born there.
     pub(super) unsafe fn new(head: NonNull<Head>, index: u32, board: Arc<Board>) -> Cell {
-        let cell = Cell { head, index, board };
-        cell.head().spilled.store(0, Ordering::Relaxed);
-        cell.head().born.store(0, Ordering::Relaxed);
-        cell.head().stage.store(Stage::Running as u32, Ordering::Relaxed);
-        cell
+        Cell { head, index, board }
     }
 
-    /// The same cell in a process that the child is to be forked from, or in the child. It is never given back there.
-    ///
-    /// # Safety
-    /// As [`new`](Self::new), but for the second: the cell belongs to a child that is about to be born.
-    pub(super) unsafe fn attach(head: NonNull<Head>, index: u32, board: Arc<Board>) -> Cell {
-        Cell { head, index, board }
+    /// Makes it ready for a child: RUNNING.
+    pub(super) fn begin(&self) {
+        self.head().spilled.store(0, Ordering::Relaxed);
+        self.head().born.store(0, Ordering::Relaxed);
+        self.head().stage.store(Stage::Running as u32, Ordering::Relaxed);
     }
 
     /// Its place on the board.

@@ -34,6 +34,14 @@ impl Rights {
     }
 }
 
+/// A message header over these parts, without a control message.
+fn header(parts: &mut [libc::iovec]) -> libc::msghdr {
+    // SAFETY: integers and pointers, which may be null.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
+    message
+}
+
 /// Sends one packet of these parts, waiting for room. E2BIG for more than [`DESCRIPTORS_MAX`] descriptors, EMSGSIZE for a packet
 /// that is bigger than the send buffer; EPIPE or ECONNRESET if the other side is gone, and no signal.
 pub(crate) fn send(
@@ -54,9 +62,7 @@ pub(crate) fn send(
         iov_len: bytes.len(),
     };
     let mut parts = [part(head), part(body)];
-    // SAFETY: integers and pointers, which may be null.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    (message.msg_iov, message.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
+    let mut message = header(&mut parts);
     if !descriptors.is_empty() {
         message.msg_control = (&raw mut rights).cast();
         message.msg_controllen = rights.header.cmsg_len;
@@ -88,9 +94,7 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Handover,
     let mut parts = [libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() }];
     let (bytes, answered) = loop {
         rights.header.cmsg_len = 0;
-        // SAFETY: integers and pointers, which may be null.
-        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-        (message.msg_iov, message.msg_iovlen) = (parts.as_mut_ptr(), parts.len() as _);
+        let mut message = header(&mut parts);
         message.msg_control = (&raw mut rights).cast();
         message.msg_controllen = size_of::<Rights>() as _;
         // SAFETY: the header's pointers lead to `parts` and `rights`, and those to memory that is borrowed here.
@@ -102,6 +106,7 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Handover,
         }
     };
     let is_right = rights.header.cmsg_type == libc::SCM_RIGHTS;
+    #[allow(clippy::unnecessary_cast, reason = "32 bits in some C libraries")]
     let length = (rights.header.cmsg_len as usize).saturating_sub(HEADER_BYTES);
     let count = if is_right { length / size_of::<c_int>() } else { 0 };
     // SAFETY: the kernel has installed these descriptors for this call; nobody else owns them.

@@ -45,3 +45,17 @@ fn code_range(line: &str) -> Option<Range<usize>> {
     let is_code = rest.as_bytes().get(2) == Some(&b'x');
     is_code.then_some(address(start)?..address(end)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_where_functions_are() {
+        let ranges = code_ranges().unwrap();
+        let is_code = |address: usize| ranges.iter().any(|range| range.contains(&address));
+        static DATA: u8 = 1;
+        assert!(is_code(living_threads as *const () as usize));
+        assert!(!is_code((&raw const DATA).addr()) && !is_code((&raw const ranges).addr()));
+    }
+}

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "kill and prctl take raw numbers here")]
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 /// The number and name of each classic signal.
 pub(crate) const NAMES: [(i32, &str); 31] = [
@@ -74,24 +75,20 @@ pub(crate) fn is_main_thread() -> bool {
     nix::unistd::gettid() == nix::unistd::getpid()
 }
 
-/// What a process does about SIGINT.
-pub(crate) struct OnInterrupt(libc::sigaction);
+/// A thread's signal mask, to be put back.
+pub(crate) struct Mask(SigSet);
 
-impl OnInterrupt {
-    /// Ignores SIGINT from now on, and returns what was done about it before.
-    pub(crate) fn ignore() -> Result<OnInterrupt, Errno> {
-        // SAFETY: integers and a null function; `SIG_IGN` needs nothing else.
-        let (mut ignored, mut before): (libc::sigaction, libc::sigaction) =
-            unsafe { std::mem::zeroed() };
-        ignored.sa_sigaction = libc::SIG_IGN;
-        // SAFETY: both are locals.
-        Errno::result(unsafe { libc::sigaction(libc::SIGINT, &ignored, &mut before) })?;
-        Ok(OnInterrupt(before))
+impl Mask {
+    /// Blocks SIGINT in this thread, and returns the mask before.
+    pub(crate) fn block_interrupt() -> Result<Mask, Errno> {
+        let mut interrupt = SigSet::empty();
+        interrupt.add(Signal::SIGINT);
+        interrupt.thread_swap_mask(SigmaskHow::SIG_BLOCK).map(Mask)
     }
 
-    /// Does it again.
+    /// Puts it back, in the thread or in its copy in a child.
     pub(crate) fn restore(&self) {
-        // SAFETY: it was in place before, in this process or in the one that it is a copy of. Cannot fail.
-        unsafe { libc::sigaction(libc::SIGINT, &self.0, std::ptr::null_mut()) };
+        // Cannot fail: it was in place before.
+        let _ = self.0.thread_set_mask();
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::floors::{LONG, without_backstop};
 use crate::support::{Kid, Rng, processes, seed, until};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use offspring::{Builder, Counter, ErrorKind, ForkServer, Shared};
 use std::io::{Read, Write, pipe};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
@@ -54,6 +56,28 @@ pub(crate) fn client_takes_all_with_it() {
         for &id in &pids {
             assert!(until(|| is_gone(id), LONG), "{id} of {pids:?} lives on");
         }
+    }
+}
+
+/// Wherever the server, and its child, are with an order.
+pub(crate) fn client_killed_at_any_moment_takes_all_with_it() {
+    for round in 0..150_u64 {
+        let (witness, held) = pipe().unwrap();
+        let mut word = held.try_clone().unwrap();
+        let client = Kid::fork(|| {
+            let server = ForkServer::start().unwrap();
+            word.write_all(&[1]).unwrap();
+            loop {
+                std::mem::forget(server.spawn(park, ()));
+            }
+        });
+        drop((held, word));
+        (&witness).read_exact(&mut [0]).unwrap();
+        (0..round * 400).for_each(|_| std::hint::spin_loop());
+        client.kill();
+        // The server and all children have copies of the pipe's other end.
+        let mut fds = [PollFd::new(witness.as_fd(), PollFlags::empty())];
+        assert_eq!(poll(&mut fds, PollTimeout::from(5000_u16)).unwrap(), 1, "round {round}");
     }
 }
 

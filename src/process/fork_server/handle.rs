@@ -438,7 +438,7 @@ impl Running {
             }
             Born::There(seat, family, bequest) => {
                 drop(line);
-                stray.map(lifeline::close);
+                stray.into_iter().for_each(lifeline::close);
                 let board = Arc::clone(seat.cell.board());
                 seat.serve(family, bequest, || {
                     Server::run(servers, board);

@@ -19,11 +19,12 @@ use crate::sys::fork::Side;
 use crate::sys::handover::{self, Handover};
 use crate::sys::parcel::Parcel;
 use crate::sys::sibling::Siblings;
-use crate::sys::signal::OnInterrupt;
+use crate::sys::signal::Mask;
 use crate::sys::{Errno, lifeline, procfs, signal};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The server, in its own process.
 pub(super) struct Server {
@@ -31,8 +32,9 @@ pub(super) struct Server {
     board: Arc<Board>,
     seat: &'static Seat,
     siblings: Siblings,
-    /// What its children do about SIGINT; the server ignores it, since Ctrl-C at a terminal is for the client to decide about.
-    on_interrupt: OnInterrupt,
+    /// The mask of its children. The server blocks SIGINT for ever, since Ctrl-C at a terminal is for the client to decide about;
+    /// one that is sent to a child too early waits there until the mask is back (ignored, it would be lost).
+    mask: Mask,
     /// Where there was code when it started; empty if nobody could say.
     code: Vec<Range<usize>>,
 }
@@ -52,8 +54,8 @@ impl Server {
         let code = procfs::code_ranges().unwrap_or_default();
         let seat = family::seat().ok_or(Errno::ESRCH)?;
         let siblings = Siblings::of_this_thread()?;
-        let on_interrupt = OnInterrupt::ignore()?;
-        Ok(Server { board, seat, siblings, on_interrupt, code })
+        let mask = Mask::block_interrupt()?;
+        Ok(Server { board, seat, siblings, mask, code })
     }
 
     fn serve(self, line: &OwnedFd) {
@@ -98,13 +100,15 @@ impl Server {
         let leash = leash.map_err(|errno| (Refusal::Leash, errno))?;
         let (name, parent) = (order.name.to_owned(), self.seat.parent.clone());
         let family = family::lock();
+        // So that the page is there for the kernel's word: it would not wait for one if this process was being killed.
+        cell.born().store(0, Ordering::Relaxed);
         // SAFETY: this process has one thread: it was forked by one, whose copy it is, and has started no other. The child's frames
         // are left by a landing alone, which does not return. The cell is mapped.
         let side = unsafe { self.siblings.clone(cell.born()) };
         if side == Ok(Side::Child) {
             // The value in the server's frame never uses or closes it here.
             lifeline::close(line.as_raw_fd());
-            self.on_interrupt.restore();
+            self.mask.restore();
             let process = ProcessInfo::new(signal::pid(), name);
             let seat = Seat { process, parent, cell, leash };
             let landing = Landing { seat, family, cargo, target: order.target };
