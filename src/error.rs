@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Encoding,
     /// Somebody else reaped the child, so that its exit status is lost.
     ExitLost,
+    /// A [`ForkServer`](crate::ForkServer) has ended, and could not be started anew.
+    ServerDied,
     /// Any other refusal by the kernel; see [`Error::raw_os_error`].
     Os,
 }

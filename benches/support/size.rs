@@ -102,6 +102,11 @@ impl Size {
         self.pick(20, 1000, 2000)
     }
 
+    /// What the biggest client of a fork server keeps resident.
+    pub(crate) fn huge_bytes(self) -> usize {
+        self.pick(128 << 20, 2 << 30, 4 << 30)
+    }
+
     /// How long a process waits for a message while its CPU time is counted.
     pub(crate) fn idle(self) -> Duration {
         Duration::from_millis(self.pick(100, 1000, 1000))

@@ -47,6 +47,8 @@ const FENCED: &[&str] = &[
     "src/par/veil.rs",
     "src/process/board.rs",
     "src/process/builder.rs",
+    "src/process/fork_server/landing.rs",
+    "src/process/fork_server/server.rs",
     "src/process/outcome.rs",
     "src/process/seat.rs",
     "src/proof/",
