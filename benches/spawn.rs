@@ -11,7 +11,14 @@ use support::spawns::{self, Which};
 
 fn spawn_and_join(criterion: &mut Criterion, size: Size) {
     let mut group = criterion.benchmark_group("spawn");
-    let sides = [Which::Ours, Which::OursResult, Which::Fork, Which::PosixSpawn, Which::Thread];
+    let sides = [
+        Which::Ours,
+        Which::OursResult,
+        Which::OursServer,
+        Which::Fork,
+        Which::PosixSpawn,
+        Which::Thread,
+    ];
     for (label, resident) in [("small-parent", 0), ("big-parent", size.big_bytes())] {
         for which in sides {
             group.bench_function(BenchmarkId::new(which.name(), label), |bencher| {

@@ -59,7 +59,7 @@ inline ring_named() {
   if
   :: got ->
      STEP(mine = !pending[i]; NAME);
-     STEP(if :: state[LOCK] == ARMED -> state[LOCK] = RUNG :: else -> got = false fi);
+     STEP(if :: state[LOCK] == ARMED -> RANG(LOCK) :: else -> got = false fi);
      if :: got -> STEP(WAKE_BELL(LOCK)) :: else fi;
      if :: mine -> STEP(pending[i] = false) :: else fi
   :: else
@@ -152,7 +152,7 @@ inline notify() {
   atomic { mine = false; got = false; seen = 0; seen_count = 0 }
 }
 
-#define FORGET seen = 0; seen_count = 0; seen_seq = 0; seen_epoch = 0; seen_watchers = 0; p = 0; got = false; repair = false; \
+#define FORGET STALE(LOCK); seen = 0; seen_count = 0; seen_seq = 0; seen_epoch = 0; seen_watchers = 0; p = 0; got = false; repair = false; \
   mine = false; slowly = false; notified = false; timed_out = false; watching = false; seen_named = false; rung = false
 
 proctype P(byte i) {
@@ -204,7 +204,7 @@ again:  skip
      od;
      STEP(named = true)
   fi;
-  atomic { got = false; seen = 0 };
+  atomic { STALE(LOCK); got = false; seen = 0 };
   if :: watching -> STEP(watchers--); atomic { watching = false; notified = false } :: else fi;
 #ifdef NEST
   if

@@ -21,14 +21,21 @@
 
 byte owner;                   /* 0: free */
 byte state[EVENTS];           /* the event counts */
+byte fresh[EVENTS];           /* a bit for each process that has armed it, and not compared its value yet, if the word still has that value */
 byte on_bell[N + 1];          /* 1 + the event count */
 bool on_alarm[N + 1], woken[N + 1], alarmed[N + 1], pending[N + 1], dead[N + 1];
 byte on_life[N + 1];          /* a bit for each process whose life is watched */
 byte kills = KILLS, started;
 
 #define BIT(p) (1 << (p))
+/* -DVICTIM=p: only that one is killed. */
+#ifdef VICTIM
+#define CAN_DIE (kills > 0 && i == VICTIM)
+#else
+#define CAN_DIE kills > 0
+#endif
 /* One step of the program; or the process is killed before it. */
-#define STEP(...) if :: atomic { __VA_ARGS__ } :: atomic { kills > 0 -> kills--; goto die } fi
+#define STEP(...) if :: atomic { __VA_ARGS__ } :: atomic { CAN_DIE -> kills--; goto die } fi
 
 #define HIT_BELL(p, e) on_bell[p] == (e) + 1 -> on_bell[p] = 0; woken[p] = true
 #define HIT_ALARM(p) on_alarm[p] -> on_alarm[p] = false; woken[p] = true; alarmed[p] = true
@@ -50,7 +57,7 @@ byte kills = KILLS, started;
 #define IS_DEAD_BIT(p) (dead[p] -> BIT(p) : 0)
 #define DEAD_BITS SUM(IS_DEAD_BIT)
 
-/* EventCount::arm. */
+/* EventCount::arm. The word counts the armings after RUNG, so whoever armed it before that finds another value: not fresh. */
 inline arm(e) {
   STEP(if
 #ifdef NO_REARM
@@ -58,30 +65,32 @@ inline arm(e) {
 #else
     :: true -> state[e] = ARMED
 #endif
-    fi)
+    fi; fresh[e] = fresh[e] | BIT(i))
 }
+#define RANG(e) state[e] = RUNG; fresh[e] = 0
 
 /* EventCount::ring and ring_many; the alarm is named. */
-#define RING(e, wake) STEP(got = (state[e] == ARMED); if :: got -> state[e] = RUNG :: else fi); if :: got -> STEP(wake) :: else fi; got = false
+#define RING(e, wake) STEP(got = (state[e] == ARMED); if :: got -> RANG(e) :: else fi); if :: got -> STEP(wake) :: else fi; got = false
 inline ring(e) { RING(e, WAKE_BELL(e)) }
 
 /* EventCount::wake_all. */
 inline wake_all_on(e) {
-  STEP(if :: state[e] == ARMED -> state[e] = RUNG :: else fi);
+  STEP(if :: state[e] == ARMED -> RANG(e) :: else fi);
   STEP(WAKE_BELLS(e))
 }
 
 /* Kernel::sleep, up to the falling asleep; what is compared goes between the two. */
 #define ENQUEUE(e) STEP(on_bell[i] = (e) + 1); STEP(on_alarm[i] = true)
 #define SAME(world, awake) STEP(if :: world :: else -> goto awake fi)
-#ifdef NO_REARM
-#define SAME_EVENT(e, awake) SAME(state[e] != QUIET, awake)
+#ifdef NO_COUNT
+#define SAME_EVENT(e, awake) STEP(fresh[e] = fresh[e] & ~BIT(i); if :: state[e] == ARMED :: else -> goto awake fi)
 #else
-#define SAME_EVENT(e, awake) SAME(state[e] == ARMED, awake)
+#define SAME_EVENT(e, awake) STEP(if :: fresh[e] & BIT(i) -> fresh[e] = fresh[e] & ~BIT(i) :: else -> goto awake fi)
 #endif
+#define STALE(e) fresh[e] = fresh[e] & ~BIT(i)
 /* One that is dead already ends the sleep before it begins. */
 #define WATCH(lives, awake) STEP(if :: (lives) & DEAD_BITS -> goto awake :: else -> on_life[i] = (lives); watched = (lives) fi)
-#define ASLEEP if :: atomic { woken[i] -> skip } :: atomic { kills > 0 -> kills--; goto die } fi
+#define ASLEEP if :: atomic { woken[i] -> skip } :: atomic { CAN_DIE -> kills--; goto die } fi
 /* Awake: `got` says whether to wake everybody. Kernel::sleep wakes all who watch a life that has ended. */
 #define AWAKE STEP( \
   got = (alarmed[i] || watched & DEAD_BITS); \
@@ -122,7 +131,7 @@ awake:  AWAKE; \
         if :: got -> WAKE_EVERYBODY :: else fi \
      od \
   fi; \
-  got = false; seen = 0
+  atomic { STALE(LOCK); got = false; seen = 0 }
 
 /* LockCore::release. */
 #define RELEASE STEP(owner = 0); ring(LOCK)

@@ -1,6 +1,7 @@
 /* The message queue (src/queue/byte_ring/): claims, overtaking, loans, and what deaths leave; kill -9 at every step, no timed waits.
  *
- * NS senders send PUSHES messages each (LARGE: the mask of those that are large, by number), NR receivers take TAKES each and are busy
+ * NS senders send PUSHES messages each (the first one FIRST; LARGE: the mask of the large ones, by number), NR receivers take TAKES
+ * each and are busy
  * for ever after that, so a wake-up that is owed to somebody else shows. CAP records, of one unit each. Checked always: what is
  * received is whole, and consumed once (at the committing store); none is received while one waits whose send had returned before
  * its send began (B5); nothing comes after a receiver has concluded that the closed queue is empty, and nothing was there then; a
@@ -11,8 +12,8 @@
  * The ends' locks are atomic and taken from the dead at once, as in ring.pml (lock.pml has the real ones). What is left out: the fast
  * receive (a part of the slow look), joined lengths, hints (`seen`, `landed`), `len`, and TooLong.
  *
- * Who sleeps compares two words that byte_ring/ did not compare when this was written: `moved`, which a holder changes after it has
- * changed its record and before it rings, and for room the tail, as it was before the look. -DNO_MOVED and -DNO_TAIL show why.
+ * -DNO_COUNT: an arming after RUNG gives the old value again.  -DLATER_TAIL: a sender that has looked as far as one tail decides by a
+ * later one whether to sleep.
  *
  * -DVIEW: a loan outlives its operation and is kept for ever, or finished; -DPUT_BACK: or put back.  -DLEND: small ones are lent too,
  * by the first receiver.  -DCLOSE: the first sender closes in the end.  -DGIVE_UP: deadlines.  -DPUT_BACK_ONE: `put_back` wakes one
@@ -36,6 +37,9 @@
 #define LARGE 255
 #endif
 #define N (NS + NR)
+#ifndef FIRST
+#define FIRST PUSHES
+#endif
 #define M (NS * PUSHES)
 #define SENT 1
 #define FREED 2
@@ -60,7 +64,6 @@
 #define CONSUMER 1
 
 byte tail, take_, head, turn, claimed;
-byte moved;                   /* counts what holders have changed outside the lock */
 bool closed;
 byte owner_of[2];                  /* who owns the end */
 byte state_[CAP], body[CAP];
@@ -92,13 +95,6 @@ bool verdict;
 #define ALL(of) (of(0) | of(1) | of(2))
 #endif
 
-#ifdef NO_MOVED
-#define MOVE skip
-#define SAME_MOVED(awake) skip
-#else
-#define MOVE DO(moved++)
-#define SAME_MOVED(awake) SAME(moved == seen_moved, awake)
-#endif
 #define IS_FREE(e) (owner_of[e] == 0 || dead[owner_of[e]])
 /* Waits for an end; `delayed`, or gives up waiting if `stop`. */
 #define LOCK_END(e, delayed, stop, stopped) \
@@ -115,7 +111,12 @@ bool verdict;
   fi
 #define UNLOCK_END(e) DO(owner_of[e] = 0)
 #define IS_BARE (tail == take_ && head == take_)
-#define HAS_CLAIMS (claimed > take_ && claimed <= tail)
+/* How far a sender has looked when it decides whether there is room. */
+#ifdef LATER_TAIL
+#define LOOKED tail
+#else
+#define LOOKED seen_tail
+#endif
 
 /* survey.rs: standing. */
 #define S_MESSAGE 1
@@ -188,14 +189,14 @@ inline survey() {
 #define RING_FREED RING(FREED, WAKE_BELLS(FREED))
 #endif
 #define EAT(m) assert(!(eaten & BIT(m))); eaten = eaten | BIT(m)
-#define FORGET got = false; seen = 0; seen_moved = 0; p = 0; lives = 0; found = 0; place = 0; freed = false; at = 0; h = 0; st = 0; what = 0; joins = false; armed = false
+#define FORGET STALE(SENT); STALE(FREED); got = false; seen = 0; p = 0; lives = 0; found = 0; place = 0; freed = false; at = 0; h = 0; st = 0; what = 0; joins = false; armed = false
 
 /* send.rs, waiting.rs: wait_for_room. */
 proctype Sender(byte i) {
-  byte r, m, seen, seen_moved, watched, p, lives, found, place, at, h, st, what; bool armed, got, repair, freed, joins, on_turn; byte seen_tail;
+  byte r, m, seen, watched, p, lives, found, place, at, h, st, what; bool armed, got, repair, freed, joins, on_turn; byte seen_tail;
   atomic { started == i - 1 -> started = i };
   do
-  :: r == PUSHES -> break
+  :: r == (i == 1 -> FIRST : PUSHES) -> break
   :: else ->
      d_step { r++; m = (i - 1) * PUSHES + r; before[m] = returned };
      BEGIN;
@@ -220,21 +221,22 @@ proctype Sender(byte i) {
         do
         :: arm(FREED);
            armed = true;
-           DO(seen_moved = moved; seen_tail = tail);
            DO(seen = take_; lives = 0; on_turn = false);
+           DO(seen_tail = tail);
 #ifndef NO_GIVE_BACK
-           DO(got = (head != seen || claimed > seen && claimed <= tail));
+           DO(got = (head != take_));
+           if :: !got -> DO(got = (claimed > take_)) :: else fi;
 #endif
            if
            :: got ->
               LOCK_END(CONSUMER, skip, closed, gone);
               survey();
-              d_step { on_turn = (head != take_); seen = (on_turn -> turn : take_); must = 0; found = 0; place = 0; got = false };
+              d_step { seen_tail = seen; on_turn = (head != take_); seen = (on_turn -> turn : take_); must = 0; found = 0; place = 0; got = false };
               UNLOCK_END(CONSUMER);
               if :: freed -> RING_FREED; freed = false :: else fi
            :: else
            fi;
-           DO(got = (tail - head < CAP || closed));
+           DO(got = (LOOKED - head < CAP || closed));
            if :: got -> break :: else fi;
 #ifdef GIVE_UP
            if :: true :: STEP(WAKE_BELL(FREED)); goto gone fi;
@@ -248,18 +250,14 @@ proctype Sender(byte i) {
 #ifndef NO_TURN
            SAME((on_turn -> turn : take_) == seen, look);
 #endif
-           SAME_MOVED(look);
-#ifndef NO_TAIL
-           SAME(tail == seen_tail, look);
-#endif
            SAME_EVENT(FREED, look);
 end_asleep:
            ASLEEP;
 look:      AWAKE;
            if :: got -> WAKE_EVERYBODY :: else fi;
-           d_step { got = false; seen = 0; seen_moved = 0; lives = 0; on_turn = false; seen_tail = 0 }
+           d_step { got = false; seen = 0; lives = 0; on_turn = false; seen_tail = 0 }
         od;
-        atomic { got = false; seen = 0; seen_moved = 0; lives = 0; on_turn = false; seen_tail = 0 }
+        atomic { STALE(FREED); got = false; seen = 0; lives = 0; on_turn = false; seen_tail = 0 }
      od;
      got = false;
      if
@@ -269,8 +267,7 @@ look:      AWAKE;
         DO(body[AT(place)] = m)
 #else
         DO(body[AT(place)] = m);
-        DO(assert(state_[AT(place)] == (WRITING | i)); state_[AT(place)] = READY; landed = landed | BIT(m); assert(!verdict));
-        MOVE
+        DO(assert(state_[AT(place)] == (WRITING | i)); state_[AT(place)] = READY; landed = landed | BIT(m); assert(!verdict))
 #endif
      :: else
      fi;
@@ -300,7 +297,7 @@ end: skip
 
 /* receive.rs. */
 proctype Receiver(byte i) {
-  byte r, m, seen, seen_moved, watched, p, lives, found, place, at, h, st, what; bool armed, got, repair, freed, joins, settled, was_closed, lends;
+  byte r, m, seen, watched, p, lives, found, place, at, h, st, what; bool armed, got, repair, freed, joins, settled, was_closed, lends;
   atomic { started == i - 1 -> started = i };
   do
   :: r == TAKES -> break
@@ -308,7 +305,7 @@ proctype Receiver(byte i) {
      r++;
      BEGIN;
      do
-     :: DO(was_closed = closed; lives = 0; seen = tail; seen_moved = moved);
+     :: DO(was_closed = closed; lives = 0; seen = tail);
         DO(got = !IS_BARE);
         if
         :: got ->
@@ -400,7 +397,6 @@ proctype Receiver(byte i) {
            if :: lives -> WATCH(lives, look) :: else fi;
            SAME(was_closed || !closed, look);
            SAME(tail == seen, look);
-           SAME_MOVED(look);
            SAME_EVENT(SENT, look);
 end_asleep:
            ASLEEP;
@@ -408,11 +404,11 @@ look:      AWAKE;
            if :: got -> WAKE_EVERYBODY :: else fi
         :: else -> armed = true
         fi;
-        d_step { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = false };
+        d_step { got = false; seen = 0; lives = 0; was_closed = false };
         arm(SENT);
-again:  atomic { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = false; found = 0; place = 0 }
+again:  atomic { got = false; seen = 0; lives = 0; was_closed = false; found = 0; place = 0 }
      od;
-     atomic { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = false; found = 0; armed = false; settled = false };
+     atomic { got = false; seen = 0; lives = 0; was_closed = false; found = 0; armed = false; settled = false };
      if
      :: lends ->
 #ifdef VIEW
@@ -427,7 +423,6 @@ again:  atomic { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = 
         :: BEGIN;
            DO(late[AT(place)] = true);
            DO(assert(state_[AT(place)] == (READING | i)); state_[AT(place)] = READY);
-           MOVE;
 #ifdef PUT_BACK_ONE
            ring(SENT);
 #else
@@ -442,7 +437,6 @@ again:  atomic { got = false; seen = 0; seen_moved = 0; lives = 0; was_closed = 
 #endif
         /* finish */
         DO(assert(state_[AT(place)] == (READING | i) && body[AT(place)] == m); state_[AT(place)] = DONE; EAT(m));
-        MOVE;
         d_step { place = 0; m = 0 };
         DO(if :: IS_FREE(CONSUMER) -> owner_of[CONSUMER] = i; got = true :: else fi);
         if

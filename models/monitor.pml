@@ -52,7 +52,7 @@ byte have[N + 1];               /* for the assertion: how many permits a living 
 #define OF_DEAD(p) (dead[p] -> hold[p] : 0)
 #endif
 
-inline forget() { seen = 0; p = 0; wakes = 0; armed = false; got = false; repair = false }
+inline forget() { STALE(LOCK); STALE(CHANGED); seen = 0; p = 0; wakes = 0; armed = false; got = false; repair = false }
 
 proctype P(byte i) {
   byte r, step, seen, seen_version, lives, watched, wakes, p; bool armed, got, repair;

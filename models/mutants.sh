@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
-# Do the proofs notice? Each mutant (a cargo feature that breaks one rule of the cores) is given to each of them, and a table says
-# which one catches it. Fails if nobody catches a mutant.
+# Do the proofs notice? Each mutant (`mutant!("...")` in the source breaks one rule of the cores) is given to each of them, and a
+# table says which one catches it. Fails if nobody catches a mutant. One build of each proof serves all mutants.
 #
 #   models/mutants.sh [--all] [--processes] [MUTANT...]
 #
-# Shuttle looks first, with the tests of what the mutant breaks; then loom, then spin; the first catch ends it. With --all, shuttle
-# and loom look with all their tests; with --processes the kill matrix and random death too (they take minutes for each mutant).
-# OFFSPRING_SCHEDULES: thousands of schedules for each shuttle test.
+# The first catch ends it. Shuttle looks with the tests of what the mutant breaks, with more and more schedules; loom and spin
+# first at what only they can see. With --all, shuttle and loom look with all their tests; with --processes the kill matrix and random death too (they take minutes for each mutant).
 set -u
 cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
-export OFFSPRING_SCHEDULES="${OFFSPRING_SCHEDULES:-6}"
 base=$CARGO_TARGET_DIR
 log=$base/mutants
 mkdir -p "$log"
@@ -19,7 +17,7 @@ all= processes=
 [[ ${1:-} == --all ]] && all=1 && shift
 [[ ${1:-} == --processes ]] && processes=1 && shift
 mutants=("$@")
-((${#mutants[@]})) || mapfile -t mutants < <(grep -o '^mutant-[a-z-]*' Cargo.toml)
+((${#mutants[@]})) || mapfile -t mutants < <(grep -rhoP 'mutant!\("\K[a-z-]+' src | sort -u)
 
 # caught NAME SECONDS COMMAND...: says whether the command, which builds without doubt, fails.
 caught() {
@@ -29,42 +27,48 @@ caught() {
     if grep -q '^error: could not compile' "$out"; then echo 'BROKEN'; else echo 'caught'; fi
 }
 
-# A test of processes: debug build in a target folder of its own, for the features differ. A hang is a catch as well.
+# A test of processes: a build in a target folder of its own, for the features differ. A hang is a catch as well.
 process() {
-    CARGO_TARGET_DIR=$base/mutants-build OFFSPRING_MATRIX=first OFFSPRING_DEATHS=4000 \
-        caught "$1-$2" 400 cargo test --quiet --features "$1,kill-matrix" --test "$2"
+    CARGO_TARGET_DIR=$base/mutants-build OFFSPRING_MATRIX=first OFFSPRING_DEATHS=4000 OFFSPRING_MUTANT=$1 \
+        caught "$1-$2" 400 cargo test --quiet --features mutants,kill-matrix --test "$2"
 }
 
-# A proof that fails anyway catches nothing.
+# One binary of each proof serves all mutants. A proof that fails anyway catches nothing.
 for proof in loom shuttle; do
-    if [[ $(MUTANT= caught "none-$proof" 240 "models/$proof.sh") != - ]]; then
+    models/$proof.sh --build "$log/$proof" || exit 1
+    if [[ $(OFFSPRING_MUTANT= OFFSPRING_SCHEDULES=2 caught "none-$proof" 600 "$log/$proof" -q "${proof}_") != - ]]; then
         echo "models/$proof.sh fails without a mutant: see $log/none-$proof.txt" >&2
         exit 1
     fi
 done
 
-# Where neither can see it, spin's models can: the first has store buffers, the second searches all of a shorter protocol.
+# Where neither can see it, spin's models can: the first has store buffers, the others search all of a shorter protocol.
 by_spin() {
     case $1 in
-        mutant-no-heavy-fence) models/run.sh NO_HEAVY_FENCE >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
-        mutant-version-first) models/run.sh VERSION_FIRST >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
+        no-heavy-fence) models/run.sh NO_HEAVY_FENCE >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
+        no-position-compare) models/run.sh NO_POSITION >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
+        version-first) models/run.sh VERSION_FIRST >"$log/$1-spin.txt" 2>&1 && echo caught || echo - ;;
         *) echo 'not run' ;;
     esac
+}
+
+by_loom() {
+    OFFSPRING_MUTANT=$1 caught "$1-loom" 120 "$log/loom" -q "loom_$2"
 }
 
 # The tests of what the mutant breaks, by name.
 area() {
     [[ $all ]] && return
     case $1 in
-        mutant-monitor-* | mutant-version-first) echo semaphore ;;
-        mutant-barrier-*) echo barrier ;;
-        mutant-rw-*) echo rw_ ;;
-        mutant-once-*) echo once ;;
-        mutant-msg-*) echo bytes ;;
-        mutant-work-*) echo work ;;
-        mutant-cond-*) echo cond ;;
-        mutant-event-*) echo event ;;
-        mutant-dead-not-seen | mutant-relaxed-unlock) echo lock ;;
+        monitor-* | semaphore-* | version-first) echo semaphore ;;
+        barrier-*) echo barrier ;;
+        rw-*) echo rw_ ;;
+        once-*) echo once ;;
+        msg-*) echo bytes ;;
+        work-*) echo work ;;
+        cond-*) echo cond ;;
+        event-*) echo event ;;
+        dead-not-seen | relaxed-unlock) echo lock ;;
         *) ;;
     esac
 }
@@ -73,12 +77,18 @@ survived=0
 printf '%-30s %-8s %-8s %-8s %-12s %s\n' mutant loom shuttle spin 'kill matrix' 'random death'
 for mutant in "${mutants[@]}"; do
     part=$(area "$mutant")
-    loom='not run' spin='not run' matrix='not run' random='not run'
-    shuttle=$(MUTANT=$mutant caught "$mutant-shuttle" 240 models/shuttle.sh "shuttle_$part")
-    if [[ $all || $shuttle != caught ]]; then
-        loom=$(MUTANT=$mutant caught "$mutant-loom" 120 models/loom.sh "loom_$part")
-    fi
-    [[ $all || "$shuttle$loom" != *caught* ]] && spin=$(by_spin "$mutant")
+    shuttle='not run' loom='not run' spin='not run' matrix='not run' random='not run'
+    # What one of the others alone can see need not go by shuttle.
+    case $mutant in
+        *relaxed*) loom=$(by_loom "$mutant" "$part") ;;
+        *) spin=$(by_spin "$mutant") ;;
+    esac
+    for schedules in 2 10 50; do
+        [[ $all || "$loom$shuttle$spin" != *caught* ]] || break
+        shuttle=$(OFFSPRING_MUTANT=$mutant OFFSPRING_SCHEDULES=$schedules \
+            caught "$mutant-shuttle" 240 "$log/shuttle" -q "shuttle_$part")
+    done
+    [[ $all || "$loom$shuttle$spin" != *caught* ]] && loom=$(by_loom "$mutant" "$part")
     if [[ $processes ]]; then
         matrix=$(process "$mutant" kill_matrix)
         random=$(process "$mutant" random_death)

@@ -48,7 +48,7 @@ inline ring_named(e) {
 #else
      STEP(named = !pending[i]; pending[i] = true);
 #endif
-     STEP(if :: state[e] == ARMED -> state[e] = RUNG :: else -> got = false fi);
+     STEP(if :: state[e] == ARMED -> RANG(e) :: else -> got = false fi);
      if :: got -> STEP(WAKE_BELL(e)) :: else fi;
      if :: named -> STEP(pending[i] = false) :: else fi
   :: else
@@ -84,7 +84,7 @@ inline vacant(slot) {
 #define LEAVE(slot) STEP(tenant[slot] = 0); ring_named(DRAINED)
 #endif
 
-#define FORGET s = 0; p = 0; got = false; repair = false; named = false; dnamed = false; was_slow = false; armed = false; \
+#define FORGET STALE(LOCK); STALE(DRAINED); s = 0; p = 0; got = false; repair = false; named = false; dnamed = false; was_slow = false; armed = false; \
   waits_for[i] = 0; seen = 0; lives = 0; mode = 0; slot = 0; guards[0] = 0; guards[SLOTS - 1] = 0
 
 proctype P(byte i) {
@@ -191,7 +191,7 @@ look_lock:
      od;
      STEP(slow = true)
   fi;
-  atomic { got = false; repair = false; seen = 0 };
+  atomic { STALE(LOCK); got = false; repair = false; seen = 0 };
   if :: mode == READER -> goto sit_as_owner :: else fi;
 
   /* RwCore::write: one look at each slot. */
@@ -268,12 +268,12 @@ look_drained:
      :: else
      fi;
 rearm:
-     atomic { lives = 0; got = false; waits_for[i] = 0 };
+     atomic { STALE(DRAINED); lives = 0; got = false; waits_for[i] = 0 };
      arm(DRAINED);
      armed = true;
 again: skip
   od;
-  armed = false; got = false; waits_for[i] = 0;
+  atomic { STALE(DRAINED); armed = false; got = false; waits_for[i] = 0 };
   if :: dnamed -> STEP(pending[i] = false); dnamed = false :: else fi;
   if :: mode == WRITER -> goto writing :: else fi;
 seated:
@@ -329,7 +329,7 @@ left:
 
 keep:
 end_keep:
-  atomic { kills > 0 -> kills--; goto die };
+  atomic { CAN_DIE -> kills--; goto die };
 die:
   KERNEL_EXIT(inside[i] = 0; FORGET; r = 0; watched = 0);
 end: skip

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # Random schedules of the real cores, with deaths: `models/shuttle.sh [test-name-part]`. A failure prints its schedule;
 # `OFFSPRING_SCHEDULE=<that> models/shuttle.sh <test>` runs it again. OFFSPRING_SCHEDULES=<thousands for each test>,
-# SHUTTLE_RANDOM_SEED=<seed>, MUTANT=<feature>.
-set -eu
+# SHUTTLE_RANDOM_SEED=<seed>, OFFSPRING_MUTANT=<rule to break>. `--build FILE` makes the test binary and puts it there.
+set -eu -o pipefail
 cd "$(dirname "$0")/.."
-export RUSTFLAGS="--cfg shuttle ${RUSTFLAGS:-}"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/shuttle"
-exec cargo test --quiet --release --lib ${MUTANT:+--features "$MUTANT"} -- "${1:-shuttle_}"
+export RUSTFLAGS="--cfg models ${RUSTFLAGS:-}" OFFSPRING_MODEL=shuttle
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/models"
+if [[ ${1:-} == --build ]]; then
+    exe=$(cargo test --release --lib --features mutants --no-run 2>&1 | tee /dev/stderr | grep -oP 'Executable .*\(\K[^)]+')
+    exec cp "$exe" "$2"
+fi
+exec cargo test --quiet --release --lib --features mutants -- "${1:-shuttle_}"

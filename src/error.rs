@@ -30,6 +30,8 @@ pub enum ErrorKind {
     ExitLost,
     /// The pool takes nothing any more: it was shut down, or has failed.
     Closed,
+    /// A [`ForkServer`](crate::ForkServer) has ended, and could not be started anew.
+    ServerDied,
     /// Any other refusal by the kernel; see [`Error::raw_os_error`].
     Os,
 }

@@ -4,6 +4,23 @@
 //! fence (a compiler fence here, `membarrier` there) as a SeqCst fence on both sides. Under shuttle each access is also a
 //! point where the thread may be killed.
 
+/// Whether a rule is to be broken on purpose, so that the proofs can show that they notice: the mutant of that name. Always false
+/// without the feature `mutants`; with it, the environment variable `OFFSPRING_MUTANT` names one.
+macro_rules! mutant {
+    ($name:literal) => {{
+        #[cfg(not(feature = "mutants"))]
+        let is_on = false;
+        #[cfg(feature = "mutants")]
+        let is_on = {
+            static IS_ON: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+                std::env::var_os("OFFSPRING_MUTANT").is_some_and(|name| name == $name)
+            });
+            *IS_ON
+        };
+        is_on
+    }};
+}
+
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 

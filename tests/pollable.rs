@@ -17,6 +17,8 @@ fn main() {
     support::run(&[
         case!(api::silent_while_nobody_polls),
         case!(api::every_way_to_receive_rests),
+        case!(api::work_queues_tell),
+        case!(api::holders_death_beside_a_work_queue),
         case!(api::closing_tells),
         case!(api::end_of_a_view_tells),
         case!(api::held_ends),
@@ -24,7 +26,9 @@ fn main() {
         case!(api::wait_any_over_queues_and_a_child),
         case!(reactor::queues_pipe_and_child),
         case!(reactor::two_reactors),
+        case!(reactor::tokio_async_fd),
         case!(deaths::senders),
+        case!(deaths::senders_of_work),
         case!(deaths::pollers),
         case!(deaths::stopped_sender_costs_no_sleep_of_others),
     ])

@@ -11,16 +11,21 @@ use support::{Kid, case};
 const INNER: &str = "OFFSPRING_RUNNER_INNER";
 
 fn main() {
-    if std::env::var_os(INNER).is_some() {
-        support::run(&[
-            case!(inner::passes),
-            case!(inner::fails),
-            case!(inner::hangs).deadline_s(1),
-            case!(inner::leaves_early),
-            case!(inner::aborts),
-            case!(inner::leaks),
-            case!(inner::prints_a_lot),
-        ]);
+    if let Some(lanes) = std::env::var_os(INNER) {
+        let lanes = lanes.to_str().and_then(|lanes| lanes.parse().ok()).expect("a number of lanes");
+        support::run_on(
+            lanes,
+            &[
+                case!(inner::passes),
+                case!(inner::fails),
+                case!(inner::hangs).deadline_s(1),
+                case!(inner::leaves_early),
+                case!(inner::aborts),
+                case!(inner::leaks),
+                case!(inner::prints_a_lot),
+                case!(inner::kills_its_lane),
+            ],
+        );
     }
     support::run(&[
         case!(passing_case_is_silent),
@@ -30,6 +35,7 @@ fn main() {
         case!(abort_is_named),
         case!(leaked_children_are_killed),
         case!(much_output_does_not_block),
+        case!(lanes_share_the_cases),
         case!(filters_choose),
         case!(list_runs_nothing),
         case!(sleeper_is_seen_asleep),
@@ -66,6 +72,13 @@ mod inner {
             hangs();
         }));
     }
+    /// If it runs in a lane; else that would be the runner.
+    pub(crate) fn kills_its_lane() {
+        if std::env::var(INNER).is_ok_and(|lanes| lanes == "3") {
+            nix::sys::signal::kill(nix::unistd::getppid(), nix::sys::signal::Signal::SIGKILL)
+                .unwrap();
+        }
+    }
     pub(crate) fn prints_a_lot() {
         for _ in 0..20_000 {
             println!("a line of which there are many, more than a pipe holds");
@@ -75,8 +88,13 @@ mod inner {
 
 /// Runs the copy: what it printed, and its exit status.
 fn copy(args: &[&str]) -> (String, i32) {
+    copy_on("1", args)
+}
+
+/// The same with so many lanes.
+fn copy_on(lanes: &str, args: &[&str]) -> (String, i32) {
     let me = std::env::current_exe().expect("the path of this binary");
-    let output = Command::new(me).args(args).env(INNER, "1").output().expect("run the copy");
+    let output = Command::new(me).args(args).env(INNER, lanes).output().expect("run the copy");
     (String::from_utf8_lossy(&output.stdout).into(), output.status.code().expect("it exits"))
 }
 
@@ -143,6 +161,18 @@ fn much_output_does_not_block() {
     assert_eq!((last_line(&text), status), ("1 passed, 0 failed", 0));
 }
 
+/// Each case once, its words in one piece, and the sum of all lanes. A lane that is killed fails the case that it had.
+fn lanes_share_the_cases() {
+    let (text, status) = copy_on("2", &[]);
+    assert_eq!((last_line(&text), status), ("4 passed, 4 failed", 101), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("test inner::")).count(), 8, "{text}");
+    let at = text.find("test inner::fails ... FAILED: panicked").expect("the failure is told");
+    assert!(text[at..].contains("\n---- inner::fails\nwords before the end\n"), "{text}");
+    let (one, two) = (copy_on("2", &["passes"]), copy_on("3", &["kills_its_lane"]));
+    assert_eq!((last_line(&one.0), one.1), ("1 passed, 0 failed", 0));
+    assert_eq!((last_line(&two.0), two.1), ("0 passed, 1 failed", 101));
+}
+
 fn filters_choose() {
     let names = |args: &[&str]| {
         let (text, _) = copy(args);
@@ -151,12 +181,12 @@ fn filters_choose() {
     assert_eq!(names(&["passes", "leaves", "--test-threads", "1", "-q"]), 2);
     assert_eq!(names(&["inner::pass", "--exact"]), 0);
     assert_eq!(names(&["inner::passes", "--exact"]), 1);
-    assert_eq!(names(&["a", "--skip", "hangs", "--skip=leak", "--skip", "fails"]), 4);
+    assert_eq!(names(&["a", "--skip", "hangs", "--skip=leak", "--skip", "fails"]), 5);
 }
 
 fn list_runs_nothing() {
     let (text, status) = copy(&["--list"]);
-    assert_eq!(text.lines().count(), 7, "{text}");
+    assert_eq!(text.lines().count(), 8, "{text}");
     assert!(text.lines().all(|line| line.starts_with("inner::") && line.ends_with(": test")));
     assert_eq!(status, 0);
     assert_eq!(copy(&["--list", "--ignored", "--format", "terse"]).0, "");

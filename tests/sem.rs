@@ -20,6 +20,7 @@ fn main() {
     floors::without_backstop();
     support::run(&[
         case!(semaphore::permits_are_bounded),
+        case!(semaphore::spare_permits_are_bounded),
         case!(semaphore::try_and_timeouts),
         case!(semaphore::signals_are_not_lost),
         case!(semaphore::forget_and_add),

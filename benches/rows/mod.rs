@@ -3,6 +3,7 @@
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod message;
+pub(crate) mod par;
 pub(crate) mod ring;
 pub(crate) mod spawn;
 pub(crate) mod sync;
@@ -148,7 +149,7 @@ pub(crate) struct Group {
 }
 
 /// All groups, in the order of the report.
-pub(crate) const GROUPS: [Group; 7] = [
+pub(crate) const GROUPS: [Group; 8] = [
     Group { name: "lock", measure: lock::rows },
     Group { name: "ring", measure: ring::rows },
     Group { name: "wait", measure: wait::rows },
@@ -156,6 +157,7 @@ pub(crate) const GROUPS: [Group; 7] = [
     Group { name: "sync", measure: sync::rows },
     Group { name: "spawn", measure: spawn::rows },
     Group { name: "memory", measure: memory::rows },
+    Group { name: "par", measure: par::rows },
 ];
 
 /// Turns what an interleaving yielded into rows, or into one failure with the name of what failed.

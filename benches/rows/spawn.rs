@@ -3,12 +3,13 @@
 use super::{Bar, Row, Rows, Unit, rows_of};
 use crate::support::size::Size;
 use crate::support::spawns::{Which, spawns};
-use crate::support::stats::Series;
+use crate::support::stats::{Series, interleave};
 
 pub(crate) fn rows(size: Size) -> Rows {
     let mut rows = small_parent(size);
     rows.extend(parent_of(10 << 20, size.rounds(), size.spawns()));
     rows.extend(parent_of(size.big_bytes(), size.long_rounds(), size.big_spawns()));
+    rows.extend(by_server(size));
     rows
 }
 
@@ -41,6 +42,23 @@ fn parent_of(resident: usize, rounds: usize, count: u64) -> Rows {
     rows_of(&what, measure(&sides, resident, rounds, count), |series| {
         let fork = (Which::Fork.name(), series[1][0].as_slice());
         vec![Row::ratio(&what, Unit::Nanoseconds, &series[0][0], fork)]
+    })
+}
+
+/// Through the fork server, by clients of three sizes: each round is an arena of its own.
+fn by_server(size: Size) -> Rows {
+    let clients = [10 << 20, size.big_bytes(), size.huge_bytes()];
+    let count = size.spawns() * 4;
+    let mut sides = clients.map(|bytes| move || spawns(&[Which::OursServer], bytes, 1, count));
+    let mut sides = sides.each_mut().map(|side| side as &mut dyn FnMut() -> _);
+    let measured = interleave(size.long_rounds(), &mut sides);
+    rows_of("spawn + join by a fork server", measured, |series| {
+        let small = ("client of 10 MiB", series[0][0].as_slice());
+        let rows = clients.iter().zip(series).skip(1).map(|(bytes, series)| {
+            let what = format!("spawn + join by a fork server, client of {} MiB", bytes >> 20);
+            Row::ratio(what, Unit::Nanoseconds, &series[0], small).bar(Bar::AtMost(1.10))
+        });
+        rows.collect()
     })
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod rings;
 pub(crate) mod size;
 pub(crate) mod spawns;
 pub(crate) mod stats;
+pub(crate) mod sweeps;
 pub(crate) mod trips;
 pub(crate) mod turns;
 

@@ -92,6 +92,21 @@ impl Size {
         self.pick(64 << 20, 1 << 30, 1 << 30)
     }
 
+    /// The array that a parallel call goes through.
+    pub(crate) fn array_bytes(self) -> usize {
+        self.pick(8 << 20, 256 << 20, 256 << 20)
+    }
+
+    /// Items of a parallel call that computes.
+    pub(crate) fn items(self) -> usize {
+        self.pick(20, 1000, 2000)
+    }
+
+    /// What the biggest client of a fork server keeps resident.
+    pub(crate) fn huge_bytes(self) -> usize {
+        self.pick(128 << 20, 2 << 30, 4 << 30)
+    }
+
     /// How long a process waits for a message while its CPU time is counted.
     pub(crate) fn idle(self) -> Duration {
         Duration::from_millis(self.pick(100, 1000, 1000))

@@ -15,6 +15,8 @@ pub(crate) enum Which {
     Ours,
     /// `spawn(|| vec![1, 2, 3])` and `join`.
     OursResult,
+    /// `ForkServer::spawn(|()| (), ())` and `join`; the server is started before the arena grows.
+    OursServer,
     /// `fork`, `_exit(0)`, `waitpid`.
     Fork,
     /// `std::thread::spawn` and `join`.
@@ -29,6 +31,7 @@ impl Which {
         match self {
             Which::Ours => "offspring",
             Which::OursResult => "offspring-result",
+            Which::OursServer => "offspring-server",
             Which::Fork => "fork-waitpid",
             Which::Thread => "std-thread",
             Which::PosixSpawn => "posix-spawn",
@@ -41,6 +44,7 @@ impl Which {
 /// The sides take turns, `count` starts at a time, `rounds` times over; figure `round * sides.len() + side`.
 pub(crate) fn spawns(sides: &[Which], resident: usize, rounds: usize, count: u64) -> Figures {
     arena(|| {
+        sides.iter().for_each(|&which| prepare(which));
         kernel::make_resident(resident);
         sides.iter().for_each(|&which| once(which));
         let mut figures = Vec::new();
@@ -62,6 +66,7 @@ pub(crate) fn spawns(sides: &[Which], resident: usize, rounds: usize, count: u64
 /// Seconds for `count` starts and ends in a row, from an arena with `resident` private bytes.
 pub(crate) fn seconds(which: Which, resident: usize, count: u64) -> Figures {
     arena(|| {
+        prepare(which);
         kernel::make_resident(resident);
         let start = Instant::now();
         (0..count).for_each(|_| once(which));
@@ -69,10 +74,17 @@ pub(crate) fn seconds(which: Which, resident: usize, count: u64) -> Figures {
     })
 }
 
+fn prepare(which: Which) {
+    if which == Which::OursServer {
+        ours::start_server();
+    }
+}
+
 fn once(which: Which) {
     match which {
         Which::Ours => ours::spawn_empty(),
         Which::OursResult => ours::spawn_with_result(),
+        Which::OursServer => ours::spawn_by_server(),
         Which::Fork => fork_and_wait(),
         Which::Thread => std::thread::spawn(|| ()).join().expect("a thread that does nothing"),
         Which::PosixSpawn => posix_spawn_and_wait(),

@@ -47,12 +47,30 @@ impl Board {
             self.grow(&mut stock)?;
         }
         let index = stock.free.pop().ok_or(Errno::ENOMEM)?;
+        let cell = self.cell(&stock, index)?;
+        cell.begin();
+        Ok(cell)
+    }
+
+    /// In a copy of the process that owns the board: the cell that the owner took for a child that is to be forked here. The owner
+    /// may have mapped chunks since the copy was made; they are mapped here now, for all children to come.
+    pub(super) fn attach(self: &Arc<Self>, index: u32) -> Result<Cell, Errno> {
+        let mut stock = self.stock();
+        while stock.chunks.len() <= (index / cells_per_chunk()) as usize {
+            let window = self.map_chunk(stock.chunks.len() as u32)?;
+            stock.chunks.push(window);
+        }
+        self.cell(&stock, index)
+    }
+
+    /// The cell with this index, which was free (B1), or in a copy of the owner is free no longer.
+    fn cell(self: &Arc<Self>, stock: &Stock, index: u32) -> Result<Cell, Errno> {
         let (chunk, place) = (index / cells_per_chunk(), index % cells_per_chunk());
-        let base = stock.chunks[chunk as usize].base();
+        let base = stock.chunks.get(chunk as usize).ok_or(Errno::EFAULT)?.base();
         // SAFETY: `place` is below the number of cells in a chunk.
         let head = unsafe { base.add(place as usize * CELL_BYTES) }.cast::<Head>();
         let head = NonNull::new(head).ok_or(Errno::EFAULT)?;
-        // SAFETY: the chunk is mapped as long as the board lives, and page-aligned; the index was free (B1).
+        // SAFETY: the chunk is mapped as long as the board lives, and page-aligned; the owner has given the index to this child.
         Ok(unsafe { Cell::new(head, index, Arc::clone(self)) })
     }
 
@@ -73,11 +91,15 @@ impl Board {
 
     fn grow(&self, stock: &mut Stock) -> Result<(), Errno> {
         let count = u32::try_from(stock.chunks.len()).map_err(|_| Errno::ENOMEM)?;
-        let bytes = chunk_bytes();
-        stock.chunks.push(self.sheet.map_shared(u64::from(count) * bytes as u64, bytes)?);
+        stock.chunks.push(self.map_chunk(count)?);
         let first = count * cells_per_chunk();
         stock.free.extend((first..first + cells_per_chunk()).rev());
         Ok(())
+    }
+
+    fn map_chunk(&self, number: u32) -> Result<Window, Errno> {
+        let bytes = chunk_bytes();
+        self.sheet.map_shared(u64::from(number) * bytes as u64, bytes)
     }
 
     fn stock(&self) -> MutexGuard<'_, Stock> {

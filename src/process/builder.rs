@@ -16,6 +16,7 @@ use crate::sys::{Errno, pidfd, signal, stdio, wait};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, MutexGuard};
 
 /// Forks a child that runs `body`; [`join`](Child::join) gives what `body` returned.
@@ -76,6 +77,8 @@ pub struct Builder {
     name: Option<String>,
     outlive_parent: bool,
     allow_threads: bool,
+    /// Whether the child is there for as long as its parent: a fork server.
+    stays: bool,
 }
 
 impl Builder {
@@ -106,7 +109,7 @@ impl Builder {
     /// initialised static and no library state (a logger, a random number generator, `std::env::set_var`, the panic hook)
     /// that another thread may have been using at that moment.
     ///
-    /// `ForkServer`, started before the threads, has no such condition.
+    /// [`ForkServer`](crate::ForkServer), started before the threads, has no such condition.
     #[expect(unsafe_code, reason = "the caller answers for the other threads")]
     pub unsafe fn allow_threads(mut self) -> Builder {
         self.allow_threads = true;
@@ -131,8 +134,19 @@ impl Builder {
         }
     }
 
+    /// For a child that is there for as long as its parent.
+    pub(super) fn resident(mut self) -> Builder {
+        self.stays = true;
+        self
+    }
+
+    /// The name that was given, and whether the child may outlive its parent.
+    pub(super) fn into_parts(self) -> (Option<String>, bool) {
+        (self.name, self.outlive_parent)
+    }
+
     /// Forks, and returns in both processes. Not generic, so that it is compiled once. `owns`: the closure has something to drop.
-    fn fork(self, owns: bool) -> Result<Born> {
+    pub(super) fn fork(self, owns: bool) -> Result<Born> {
         if !self.allow_threads {
             check_one_thread(self.name.as_deref())?;
         }
@@ -147,7 +161,7 @@ impl Builder {
         let (bequest, ends) = Bequest::prepare(owns)?;
         // A child that has no ends does not touch the page of this lock; with other threads about it has to.
         let ends = (!bequest.has_no_ends() || self.allow_threads).then_some(ends);
-        let leash = lifeline::prepare(parent.pid(), self.outlive_parent)?;
+        let leash = lifeline::prepare(parent.pid(), self.outlive_parent, self.stays)?;
 
         // With other threads about, no one of them may hold these locks at the moment of the fork.
         let streams = self.allow_threads.then(|| (io::stdout().lock(), io::stderr().lock()));
@@ -173,17 +187,7 @@ impl Builder {
             Ok(Side::Child) => unreachable!("returned above"),
             Err(errno) => return Err(error("fork", errno)),
         };
-        let pidfd = match pidfd::open(pid) {
-            // It has ended already, and somebody else has reaped it.
-            Err(Errno::ESRCH) => pidfd::ended(),
-            opened => opened,
-        };
-        let pidfd = pidfd.map_err(|errno| {
-            signal::kill(pid);
-            // A child that is reaped by somebody else is gone as well.
-            let _ = wait::reap_pid(pid);
-            error("open", errno)
-        })?;
+        let pidfd = open(pid).map_err(|errno| error("open", errno))?;
         let record = Record::new(parent.pid(), ProcessInfo::new(pid, name), pidfd, cell, leash);
         let record = Arc::new(record);
         family.add(Arc::clone(&record));
@@ -192,11 +196,25 @@ impl Builder {
 }
 
 /// The two returns of a fork.
-enum Born {
+pub(super) enum Born {
     /// In the parent: the child's record, and what to tell it.
     Here(Arc<Record>, Bequest),
     /// In the child: its seat, and the family's lock, which the parent held across the fork; what it will be told.
     There(Seat, MutexGuard<'static, Family>, Bequest),
+}
+
+/// The pidfd of a child that has just been forked; if there is none to be had, the child is gone when this returns.
+pub(super) fn open(pid: u32) -> std::result::Result<OwnedFd, Errno> {
+    let pidfd = match pidfd::open(pid) {
+        // It has ended already, and somebody else has reaped it.
+        Err(Errno::ESRCH) => pidfd::ended(),
+        opened => opened,
+    };
+    pidfd.inspect_err(|_| {
+        signal::kill(pid);
+        // A child that is reaped by somebody else is gone as well.
+        let _ = wait::reap_pid(pid);
+    })
 }
 
 fn check_one_thread(name: Option<&str>) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::process::record::Record;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -164,6 +164,13 @@ impl<R> Drop for Child<R> {
 impl<R> AsFd for Child<R> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.record.as_fd()
+    }
+}
+
+/// For tokio's `AsyncFd`. The descriptor is open, and the same, as long as this lives.
+impl<R> AsRawFd for Child<R> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

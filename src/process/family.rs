@@ -13,7 +13,8 @@ use crate::process::board::Board;
 use crate::process::panic::ProcessInfo;
 use crate::process::record::Record;
 use crate::process::seat::Seat;
-use crate::sys::signal;
+use crate::sys::{lifeline, signal};
+use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 static FAMILY: Mutex<Family> = Mutex::new(Family::EMPTY);
@@ -32,6 +33,8 @@ pub(super) struct Family {
     board: Option<Arc<Board>>,
     /// How many children were spawned, for their default names.
     births: u64,
+    /// The lines to this process's fork servers, which its children must not have.
+    lines: Vec<RawFd>,
 }
 
 /// The family, locked.
@@ -59,11 +62,28 @@ impl Family {
         records: Vec::new(),
         board: None,
         births: 0,
+        lines: Vec::new(),
     };
 
     /// Notes the child's seat, in the child, which got this lock by the fork. Writes a word: the rest can wait.
     pub(super) fn sit(&mut self, seat: &'static Seat) {
         self.seat = Some(seat);
+    }
+
+    /// Notes a line to a fork server, or that it is about to be closed.
+    pub(super) fn add_line(&mut self, line: RawFd) {
+        self.lines.push(line);
+    }
+
+    pub(super) fn remove_line(&mut self, line: RawFd) {
+        self.lines.retain(|&other| other != line);
+    }
+
+    /// Closes the copies of the parent's lines, in the child. The values that own their numbers never use or close them there.
+    pub(super) fn let_go_of_lines(&mut self) {
+        for line in self.lines.drain(..) {
+            lifeline::close(line);
+        }
     }
 
     /// F1. The first use in the first process comes this way too.

@@ -49,19 +49,23 @@ pub(super) struct Leash {
     reader: Option<RawFd>,
     /// Whether `reader` is the one that the parent keeps (L3).
     kept: bool,
+    /// Whether the child is forked by the parent's fork server, and so never has the write end.
+    by_server: bool,
 }
 
 /// Prepares a fork by this thread: makes the lifeline, unless the child may outlive its parent. The caller holds the family's
 /// lock, so that no two threads do this at once.
-pub(super) fn prepare(parent: u32, outlive: bool) -> Result<Leash> {
+/// A child that is there to `stay` has a read end of its own, and leaves the kept one to the others.
+pub(super) fn prepare(parent: u32, outlive: bool, stays: bool) -> Result<Leash> {
     let error = |errno| Error::os("create", "the lifeline", errno);
     if !HANDLED.swap(true, Ordering::Relaxed) {
         on_fork_child(close_copies).map_err(error)?;
     }
-    let mut leash =
-        Leash { parent, main_thread: signal::is_main_thread(), outlive, reader: None, kept: false };
+    let main_thread = signal::is_main_thread();
+    let (reader, kept, by_server) = (None, false, false);
+    let mut leash = Leash { parent, main_thread, outlive, reader, kept, by_server };
     if !outlive {
-        match reader() {
+        match if stays { own_reader() } else { reader_for_child() } {
             Ok((reader, kept)) => (leash.reader, leash.kept) = (Some(reader), kept),
             // No /proc: the first thread's death signal must do.
             Err(Errno::ENOENT | Errno::EACCES) if leash.main_thread => {}
@@ -73,19 +77,40 @@ pub(super) fn prepare(parent: u32, outlive: bool) -> Result<Leash> {
 }
 
 /// A read end that no living child has, and whether it is the one that is kept.
-fn reader() -> std::result::Result<(RawFd, bool), Errno> {
+fn reader_for_child() -> std::result::Result<(RawFd, bool), Errno> {
     if KEPT_IS_FREE.swap(false, Ordering::Acquire) {
         return Ok((KEPT.load(Ordering::Relaxed), true));
     }
-    if WRITER.load(Ordering::Relaxed) < 0 {
-        WRITER.store(lifeline::keep(lifeline::new()?), Ordering::Relaxed);
-    }
-    let reader = lifeline::keep(lifeline::open_reader(WRITER.load(Ordering::Relaxed))?);
+    let (reader, _) = own_reader()?;
     let kept = KEPT.compare_exchange(-1, reader, Ordering::Relaxed, Ordering::Relaxed).is_ok();
     Ok((reader, kept))
 }
 
+/// A read end that is not to be kept.
+fn own_reader() -> std::result::Result<(RawFd, bool), Errno> {
+    if WRITER.load(Ordering::Relaxed) < 0 {
+        WRITER.store(lifeline::keep(lifeline::new()?), Ordering::Relaxed);
+    }
+    Ok((lifeline::keep(lifeline::open_reader(WRITER.load(Ordering::Relaxed))?), false))
+}
+
 impl Leash {
+    /// What the parent notes of a child that its fork server makes: nothing is kept here.
+    pub(super) fn elsewhere(parent: u32, outlive: bool) -> Leash {
+        Leash { parent, main_thread: false, outlive, reader: None, kept: false, by_server: true }
+    }
+
+    /// In a fork server, whose own leash this is: one for a child of the same parent.
+    pub(super) fn for_sibling(&self, outlive: bool) -> std::result::Result<Leash, Errno> {
+        let own = READER.load(Ordering::Relaxed);
+        let reader = match outlive || own < 0 {
+            true => None,
+            false => Some(lifeline::keep(lifeline::open_reader(own)?)),
+        };
+        let (parent, main_thread) = (self.parent, self.main_thread);
+        Ok(Leash { parent, main_thread, outlive, reader, kept: false, by_server: true })
+    }
+
     /// In the parent, after the fork; without a child if it failed.
     pub(super) fn forked(&self, has_child: bool) {
         OWN_FORK.set(false);
@@ -121,6 +146,9 @@ impl Leash {
             false => close(&KEPT),
         }
         KEPT_IS_FREE.store(false, Ordering::Relaxed);
+        if self.by_server && self.reader.is_some_and(lifeline::is_cut) {
+            signal::kill(pid);
+        }
         if !self.outlive && self.main_thread && signal::parent_pid() != self.parent {
             signal::kill(pid);
         }

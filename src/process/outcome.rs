@@ -10,6 +10,7 @@
 //!                              ├──────────▶ PANIC        report written
 //!                              ├──────────▶ UNENCODABLE  why serde refused
 //!                              ├──────────▶ UNWRITABLE   errno: no memory for the result
+//!                              ├──────────▶ UNDECODABLE  why serde refused the arguments
 //!                              ├──────────▶ EXITED       code given to exit()
 //!                              └─(killed)─▶ RUNNING      only the exit status tells
 //! ```
@@ -44,6 +45,7 @@ pub(super) enum Stage {
     Unencodable = 4,
     Unwritable = 5,
     Exited = 6,
+    Undecodable = 7,
 }
 
 /// Head of a cell; the inline payload follows it.
@@ -57,6 +59,9 @@ pub(super) struct Head {
     bytes: AtomicU64,
     /// Not 0 as soon as something of the payload lies in the file.
     spilled: AtomicU32,
+    /// The pid of a child that a fork server has made, or 0. Writer: the kernel, in the call that makes it. Reader: the client, when
+    /// the server has replied or is dead.
+    born: AtomicU32,
 }
 
 /// Size of a cell.
@@ -83,16 +88,36 @@ unsafe impl Send for Cell {}
 unsafe impl Sync for Cell {}
 
 impl Cell {
-    /// A cell in the stage RUNNING.
+    /// The cell at this place.
     ///
     /// # Safety
     /// - `head` is the start of `CELL_BYTES` in a mapping that `board` keeps, aligned for `Head`.
-    /// - The cell with this index belongs to nobody else until this one is dropped.
+    /// - The cell with this index belongs to nobody else until this one is dropped, in the process that owns the board; in a copy of
+    ///   that process it belongs to a child that is about to be born there.
     pub(super) unsafe fn new(head: NonNull<Head>, index: u32, board: Arc<Board>) -> Cell {
-        let cell = Cell { head, index, board };
-        cell.head().spilled.store(0, Ordering::Relaxed);
-        cell.head().stage.store(Stage::Running as u32, Ordering::Relaxed);
-        cell
+        Cell { head, index, board }
+    }
+
+    /// Makes it ready for a child: RUNNING.
+    pub(super) fn begin(&self) {
+        self.head().spilled.store(0, Ordering::Relaxed);
+        self.head().born.store(0, Ordering::Relaxed);
+        self.head().stage.store(Stage::Running as u32, Ordering::Relaxed);
+    }
+
+    /// Its place on the board.
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The board that it lies on.
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Where the kernel notes the pid of a child that a fork server makes.
+    pub(super) fn born(&self) -> &AtomicU32 {
+        &self.head().born
     }
 
     /// What the child has said, with its exit code or errno.
@@ -103,6 +128,7 @@ impl Cell {
             4 => Stage::Unencodable,
             5 => Stage::Unwritable,
             6 => Stage::Exited,
+            7 => Stage::Undecodable,
             _ => Stage::Running,
         };
         (stage, self.head().number.load(Ordering::Relaxed).cast_signed())

@@ -22,7 +22,7 @@ pub struct ProcessInfo {
 }
 
 impl ProcessInfo {
-    pub(super) fn new(pid: u32, name: impl Into<String>) -> ProcessInfo {
+    pub(crate) fn new(pid: u32, name: impl Into<String>) -> ProcessInfo {
         ProcessInfo { pid, name: name.into() }
     }
 
@@ -220,6 +220,13 @@ pub(super) fn report(payload: &(dyn Any + Send), process: ProcessInfo) -> PanicR
         }
         None => PanicReport { message, location: None, backtrace: String::new(), process },
     }
+}
+
+/// The report of a panic that this process has caught, and lives on. It has a location only in a child of ours, whose hook notes
+/// it.
+pub(crate) fn report_caught(payload: &(dyn Any + Send)) -> PanicReport {
+    let process = family::lock().me();
+    report(payload, process)
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {

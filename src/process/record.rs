@@ -190,6 +190,13 @@ impl Record {
                     format!("encode the result: {}", why.unwrap_or_default()),
                 ))
             }
+            Stage::Undecodable => {
+                let why = self.cell.payload(|text| String::from_utf8_lossy(text).into_owned());
+                Err(failed(
+                    ErrorKind::Encoding,
+                    format!("decode the arguments: {}", why.unwrap_or_default()),
+                ))
+            }
             Stage::Unwritable => Err(JoinError::Failed(Error::os(
                 "write the result of",
                 self.process.to_string(),

@@ -69,11 +69,52 @@ impl Seat {
         F: FnOnce() -> R,
         R: Serialize,
     {
-        let no_way_back = NoWayBack;
         self.take(family, bequest);
-        let told = catch_unwind(AssertUnwindSafe(|| {
+        self.live(|| {
             hooks::run_all();
-            let value = body();
+            Ok(body())
+        })
+    }
+
+    /// The same for a child of a fork server, whose `body` may find that it does not understand its arguments.
+    pub(super) fn run_ordered<F, R>(&self, family: MutexGuard<'_, Family>, body: F) -> !
+    where
+        F: FnOnce() -> Result<R, String>,
+        R: Serialize,
+    {
+        self.take(family, Bequest::NoEnds);
+        self.live(|| {
+            hooks::run_all();
+            body()
+        })
+    }
+
+    /// The same for a process that only serves others: the program's hooks are not for it.
+    pub(super) fn serve(
+        &self,
+        family: MutexGuard<'_, Family>,
+        bequest: Bequest,
+        body: impl FnOnce(),
+    ) -> ! {
+        self.take(family, bequest);
+        self.live(|| {
+            body();
+            Ok(())
+        })
+    }
+
+    /// Steps 5 and 6.
+    fn live<F, R>(&self, body: F) -> !
+    where
+        F: FnOnce() -> Result<R, String>,
+        R: Serialize,
+    {
+        let no_way_back = NoWayBack;
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            let value = match body() {
+                Ok(value) => value,
+                Err(why) => return self.write(Stage::Undecodable, why.as_bytes()),
+            };
             let told = self.encode(&value);
             // What it owns is memory and descriptors, which go with the process; `Drop` would have nothing left to do.
             std::mem::forget(value);
@@ -99,13 +140,16 @@ impl Seat {
 
     /// Steps 1 to 4 of the set-up.
     fn take(&self, mut family: MutexGuard<'_, Family>, bequest: Bequest) {
+        let no_way_back = NoWayBack;
         let leashed = self.leash.put_on(self.process.pid());
-        // SAFETY: `run` never returns or unwinds, so this frame and those that it borrows from live as long as the process.
+        // SAFETY: `live` never returns or unwinds, so this frame and those that it borrows from live as long as the process.
         family.sit(unsafe { &*std::ptr::from_ref(self) });
+        family.let_go_of_lines();
         drop(family);
         self.insist(leashed);
         roster::set_name(self.process.name());
         self.insist(bequest.accept());
+        std::mem::forget(no_way_back);
     }
 
     /// Ends the child if a part of its set-up failed.

@@ -24,7 +24,7 @@ use crate::sync::lock_core::{LockCore, Refused, Setting};
 use crate::deadline::Deadline;
 
 /// What pollers wait for.
-pub(crate) trait Bell {
+pub(crate) trait Bell: std::fmt::Debug {
     /// Makes it readable.
     fn ring(&self);
     /// Makes it not readable.
@@ -36,13 +36,20 @@ pub(crate) trait Bell {
 #[repr(C, align(128))]
 pub(crate) struct Gate {
     lock: LockCore,
+    latch: Latch,
+}
+
+/// `armed`, and what is done with it. Where another lock covers all commits, it is the gate, and this is enough.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Latch {
     armed: AtomicU32,
 }
 
 impl Gate {
     /// The gate of a queue whose bell, if it has one, rings.
     pub(crate) fn new() -> Gate {
-        Gate { lock: LockCore::new(), armed: AtomicU32::new(0) }
+        Gate { lock: LockCore::new(), latch: Latch::new() }
     }
 
     /// Enters; the caller's operation names the alarm of `setting`.
@@ -63,6 +70,29 @@ impl Gate {
         self.lock.release(kernel, me, setting.alarm());
     }
 
+    /// As [`Latch::tell`].
+    #[inline]
+    pub(crate) fn tell(&self, bell: &dyn Bell) {
+        self.latch.tell(bell);
+    }
+
+    /// As [`Latch::rest`].
+    pub(crate) fn rest(&self, bell: &dyn Bell) {
+        self.latch.rest(bell);
+    }
+
+    /// Wakes those who wait to enter.
+    pub(crate) fn wake_all<K: Kernel>(&self, kernel: &K) {
+        self.lock.event().wake_all(kernel);
+    }
+}
+
+impl Latch {
+    /// Of a bell that rings.
+    pub(crate) fn new() -> Latch {
+        Latch { armed: AtomicU32::new(0) }
+    }
+
     /// In the gate, before a commit.
     #[inline]
     pub(crate) fn tell(&self, bell: &dyn Bell) {
@@ -79,10 +109,5 @@ impl Gate {
         self.armed.store(1, Ordering::Relaxed);
         program_order();
         bell.silence();
-    }
-
-    /// Wakes those who wait to enter.
-    pub(crate) fn wake_all<K: Kernel>(&self, kernel: &K) {
-        self.lock.event().wake_all(kernel);
     }
 }

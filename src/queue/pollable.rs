@@ -1,14 +1,16 @@
 //! Queues as file descriptors: for `wait_any`, `poll(2)`, `epoll`, mio, tokio's `AsyncFd`.
 
 use crate::error::{Error, Result};
-use crate::queue::{Plain, Queue, RingQueue};
+use crate::queue::{JoinableQueue, Plain, Queue, RingQueue, WorkLimits, WorkQueue};
 use crate::shm::Region;
 use crate::sys::eventfd::Bell;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::ops::Deref;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
-/// A [`RingQueue`] or [`Queue`] that is a file descriptor as well ([`AsFd`]), so that one can wait for it together with others:
+/// A [`RingQueue`], [`Queue`], [`WorkQueue`] or [`JoinableQueue`] that is a file descriptor as well ([`AsFd`]), so that one can wait for it together with others:
 /// in [`wait_any`](crate::wait_any), `poll(2)`, `epoll`, mio, or tokio's `AsyncFd`.
 ///
 /// It dereferences to the queue, and all that the queue can do works. The descriptor is readable while something can be
@@ -24,7 +26,7 @@ use std::sync::Arc;
 ///   has found nothing; and a `try_` receive that finds nothing is a system call. Other queues pay nothing.
 /// - **Deaths**: a sender that dies has sent its message, and made the descriptor readable before that, or has not; a
 ///   poller that dies leaves the descriptor readable, or the next message will make it so. What a process had in its hands
-///   when it died (a [`View`](crate::queue::View), a large message that it was copying) can be received again at once, but no descriptor tells it: wait
+///   when it died (a [`View`](crate::queue::View), a large message that it was copying, an item on delivery) can be received again at once, but no descriptor tells it: wait
 ///   for the [`Child`](crate::Child) too, and look when it has ended. The same holds for the end of a closed queue that waited for it.
 /// - **Fork**: a child shares the descriptor, and with it what it says: whether anything is there, not who has seen it.
 ///   An `epoll` instance that was made before a fork is shared as well; make one in each process.
@@ -113,6 +115,46 @@ impl<T> Pollable<Queue<T>> {
     }
 }
 
+impl<T: Serialize + DeserializeOwned> Pollable<WorkQueue<T>> {
+    /// As [`WorkQueue::new`], pollable.
+    ///
+    /// # Errors
+    /// As that, and [`LimitReached`](crate::ErrorKind::LimitReached) if this process has no descriptor left.
+    pub fn new(capacity: usize) -> Result<Self> {
+        Self::with_limits(WorkLimits::items(capacity))
+    }
+
+    /// As [`WorkQueue::with_limits`], pollable.
+    ///
+    /// # Errors
+    /// As that, and as [`new`](Self::new).
+    pub fn with_limits(limits: WorkLimits) -> Result<Self> {
+        let (mut queue, bell) = (WorkQueue::with_limits(limits)?, bell()?);
+        queue.set_bell(bell.clone());
+        Ok(Pollable { queue, bell })
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Pollable<JoinableQueue<T>> {
+    /// As [`JoinableQueue::new`], pollable.
+    ///
+    /// # Errors
+    /// As that, and [`LimitReached`](crate::ErrorKind::LimitReached) if this process has no descriptor left.
+    pub fn new(capacity: usize) -> Result<Self> {
+        Self::with_limits(WorkLimits::items(capacity))
+    }
+
+    /// As [`JoinableQueue::with_limits`], pollable.
+    ///
+    /// # Errors
+    /// As that, and as [`new`](Self::new).
+    pub fn with_limits(limits: WorkLimits) -> Result<Self> {
+        let (mut queue, bell) = (JoinableQueue::with_limits(limits)?, bell()?);
+        queue.set_bell(bell.clone());
+        Ok(Pollable { queue, bell })
+    }
+}
+
 impl<Q> Deref for Pollable<Q> {
     type Target = Q;
 
@@ -124,6 +166,13 @@ impl<Q> Deref for Pollable<Q> {
 impl<Q> AsFd for Pollable<Q> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
+    }
+}
+
+/// For tokio's `AsyncFd`. The descriptor is open, and the same, as long as this lives.
+impl<Q> AsRawFd for Pollable<Q> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -291,7 +291,7 @@ impl BarrierCore {
 
     /// Breaks an open round if one that has arrived, or is about to, is dead; true if so, or if the round is another by now.
     fn break_if_dead<K: Kernel>(&self, kernel: &K, round: Round) -> bool {
-        if round.status() != OPEN || cfg!(feature = "mutant-barrier-dead-not-seen") {
+        if round.status() != OPEN || mutant!("barrier-dead-not-seen") {
             return false;
         }
         let is_dead = |&at: &usize| {
@@ -335,9 +335,9 @@ impl BarrierCore {
                 }
                 continue;
             };
-            let compared = !cfg!(feature = "mutant-barrier-no-round-compare");
+            let compared = !mutant!("barrier-no-round-compare");
             let (mut lives, mut count) = ([0; PARTIES_MAX], 0);
-            if !cfg!(feature = "mutant-barrier-no-lives") {
+            if !mutant!("barrier-no-lives") {
                 for other in (0..round.count()).filter(|&other| other != at) {
                     lives[count] = self.claim_at(other).id();
                     count += 1;
@@ -353,7 +353,7 @@ impl BarrierCore {
                 unarmed: event.unarmed,
             };
             let slept = kernel.sleep(sleep, deadline);
-            if slept == Slept::Alarmed && !cfg!(feature = "mutant-barrier-alarm-wakes-one") {
+            if slept == Slept::Alarmed && !mutant!("barrier-alarm-wakes-one") {
                 self.changed.wake_all(kernel);
             }
             armed = Some(self.changed.arm(kernel));
@@ -365,7 +365,7 @@ impl BarrierCore {
         if now.generation() == joined.generation() {
             return (now.status() != OPEN).then(|| Err(self.why(now)));
         }
-        if now.resets() == joined.resets() || cfg!(feature = "mutant-barrier-forgets-resets") {
+        if now.resets() == joined.resets() || mutant!("barrier-forgets-resets") {
             return Some(Ok(()));
         }
         // The first reset since we came: it ended our round, or a later one; or it is forgotten.

@@ -163,15 +163,14 @@ impl CondCore {
                 bell: &self.bell,
                 event: (&self.state, count | ARMED),
                 owner: None,
-                world: (!cfg!(feature = "mutant-cond-no-seq"))
-                    .then_some((&self.seq, seen, &self.zero)),
+                world: (!mutant!("cond-no-seq")).then_some((&self.seq, seen, &self.zero)),
                 lives: if owner == 0 { &[] } else { &lives },
                 alarm,
                 unarmed: false,
             };
-            let also = if cfg!(feature = "mutant-cond-owner-not-seen") { &[] } else { &words[..] };
+            let also = if mutant!("cond-owner-not-seen") { &[] } else { &words[..] };
             match kernel.sleep_if(sleep, also, deadline) {
-                Slept::Alarmed if !cfg!(feature = "mutant-cond-alarm-wakes-one") => {
+                Slept::Alarmed if !mutant!("cond-alarm-wakes-one") => {
                     kernel.echo(alarm);
                 }
                 Slept::Rung if !is_new() => {
@@ -220,7 +219,7 @@ impl CondCore {
     /// Nobody seems to wait: makes the state QUIET, and wakes those who fell asleep before that (C2).
     fn quieten<K: Kernel>(&self, kernel: &K, word: u32) {
         if self.replace(word, (word & !STATE).wrapping_add(COUNT_ONE) | QUIET)
-            && !cfg!(feature = "mutant-cond-quieten-no-wake")
+            && !mutant!("cond-quieten-no-wake")
         {
             kernel.wake(&self.bell, ALL);
         }

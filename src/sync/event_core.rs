@@ -65,7 +65,7 @@ impl EventCore {
 
     #[inline(always)]
     pub(crate) fn set<K: Kernel>(&self, kernel: &K, me: u32) {
-        if !cfg!(feature = "mutant-event-set-no-alarm") {
+        if !mutant!("event-set-no-alarm") {
             kernel.begin(&self.alarm);
         }
         let before = self.word.fetch_add(ONE, Ordering::SeqCst);
@@ -144,14 +144,12 @@ impl EventCore {
                 bell: self.event.bell(),
                 event: (self.event.word(), armed.value),
                 owner: None,
-                world: (!cfg!(feature = "mutant-event-no-compare"))
-                    .then_some((&self.word, seen, &self.zero)),
+                world: (!mutant!("event-no-compare")).then_some((&self.word, seen, &self.zero)),
                 lives: &[],
                 alarm: &self.alarm,
                 unarmed: armed.unarmed,
             };
-            if kernel.sleep(sleep, deadline) == Slept::Alarmed
-                && !cfg!(feature = "mutant-event-alarm-wakes-one")
+            if kernel.sleep(sleep, deadline) == Slept::Alarmed && !mutant!("event-alarm-wakes-one")
             {
                 kernel.echo(&self.alarm);
                 self.event.wake_all(kernel);
@@ -161,7 +159,7 @@ impl EventCore {
 
     fn has_come(&self, seen: u64) -> bool {
         let word = self.word.load(Ordering::Acquire);
-        if cfg!(feature = "mutant-event-no-generation") {
+        if mutant!("event-no-generation") {
             return word >= SET;
         }
         word >= SET || word & EVER != seen & EVER

@@ -86,6 +86,11 @@ impl EventCount {
         &self.bell
     }
 
+    /// Whether nobody has announced itself since the word was calmed.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & STATE == QUIET
+    }
+
     /// Sleeper: makes the word ARMED. Look at the world after this, then sleep on the value returned.
     pub(crate) fn arm<K: Kernel>(&self, kernel: &K) -> Armed {
         let armed = self.make_armed(kernel);
@@ -103,7 +108,7 @@ impl EventCount {
             let armed = (word & !STATE).wrapping_add(if rung { COUNT_ONE } else { 0 }) | ARMED;
             match word & STATE {
                 ARMED => return Armed { value: word, unarmed: false },
-                RUNG if cfg!(feature = "mutant-no-rearm") => {
+                RUNG if mutant!("no-rearm") => {
                     return Armed { value: word, unarmed: false };
                 }
                 QUIET => {
@@ -111,7 +116,7 @@ impl EventCount {
                     continue;
                 }
                 // The count rules out that the word was quiet in between: it has been CALLED all through our fence.
-                CALLED if !cfg!(feature = "mutant-no-heavy-fence") && !kernel.heavy_fence() => {
+                CALLED if !mutant!("no-heavy-fence") && !kernel.heavy_fence() => {
                     return Armed { value: word, unarmed: true };
                 }
                 _ => {}
@@ -150,11 +155,11 @@ impl EventCount {
                 ARMED => {
                     // From RUNG on we answer for the wake-up, and no sleeper need be watching *our* life word (E4).
                     let named = kernel.name_alarm(alarm);
-                    if cfg!(feature = "mutant-rung-after-wake") {
+                    if mutant!("rung-after-wake") {
                         kernel.wake(&self.bell, count);
                     }
                     let rung = self.replace(word, word & !STATE | RUNG);
-                    if rung && !cfg!(feature = "mutant-rung-after-wake") {
+                    if rung && !mutant!("rung-after-wake") {
                         kernel.wake(&self.bell, count);
                     }
                     if named {
@@ -206,7 +211,7 @@ impl EventCount {
 
     /// A sleeper that leaves without what it came for passes on the wake-up that it may have had (E5).
     pub(crate) fn pass_on<K: Kernel>(&self, kernel: &K) {
-        if cfg!(feature = "mutant-no-pass-on") {
+        if mutant!("no-pass-on") {
             return;
         }
         kernel.wake(&self.bell, 1);

@@ -218,7 +218,7 @@ impl Kernel for Linux {
         if roster::owes() {
             release_owed();
         }
-        if !cfg!(feature = "mutant-no-alarm") {
+        if !mutant!("no-alarm") {
             head.set_pending(alarm);
         }
         true
@@ -258,7 +258,7 @@ impl Kernel for Linux {
         if roster::owes() {
             release_owed();
         }
-        if !cfg!(feature = "mutant-no-alarm") {
+        if !mutant!("no-alarm") {
             roster::my_head().set_pending(&roster::alarm(alarm).named);
         }
     }
@@ -304,7 +304,7 @@ impl Kernel for Linux {
 #[cold]
 fn release_owed() {
     if let Some(alarm) = roster::my_head().pending_word()
-        && !cfg!(feature = "mutant-no-owed-wake")
+        && !mutant!("no-owed-wake")
     {
         futex::wake_at(alarm, 1);
     }

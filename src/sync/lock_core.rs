@@ -40,14 +40,19 @@ use crate::prim::{AtomicU32, Ordering};
 use crate::sync::event_count::EventCount;
 use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
 
+/// What an unlock leaves while there are watchers.
+fn free_watched() -> u32 {
+    if mutant!("cond-not-watched") { 0 } else { WATCHED }
+}
+
 /// The order of an unlock's store.
-const UNLOCK: Ordering =
-    if cfg!(feature = "mutant-relaxed-unlock") { Ordering::Relaxed } else { Ordering::Release };
+#[inline(always)]
+fn unlocking() -> Ordering {
+    if mutant!("relaxed-unlock") { Ordering::Relaxed } else { Ordering::Release }
+}
 
 /// The owner word of a free lock that is watched. Ids leave the top two bits free.
 const WATCHED: u32 = 1 << 30;
-/// What an unlock leaves while there are watchers.
-const FREE_WATCHED: u32 = if cfg!(feature = "mutant-cond-not-watched") { 0 } else { WATCHED };
 /// In `slow`: the owner's pending pointer names the alarm.
 const NAMED: u32 = 1;
 /// In `slow`: one watcher.
@@ -260,7 +265,7 @@ impl LockCore {
         let owner = self.owner.load(Ordering::Relaxed);
         let acquired = match owner {
             0 | WATCHED => Acquired::Free,
-            _ if cfg!(feature = "mutant-dead-not-seen") => return None,
+            _ if mutant!("dead-not-seen") => return None,
             _ if kernel.is_dead(owner) => Acquired::FromDead(owner),
             _ => return None,
         };
@@ -295,14 +300,14 @@ impl LockCore {
         if self.slow.load(Ordering::Relaxed) & (NAMED | WATCHERS) != 0 {
             return self.release_slow(kernel, me, alarm);
         }
-        self.owner.store(0, UNLOCK);
+        self.owner.store(0, unlocking());
         self.event.ring(kernel, me, alarm);
     }
 
     #[cold]
     fn release_slow<K: Kernel>(&self, kernel: &K, me: u32, alarm: &AtomicU32) {
         let slow = self.slow.fetch_and(!NAMED, Ordering::Relaxed);
-        self.owner.store(if slow & WATCHERS == 0 { 0 } else { FREE_WATCHED }, UNLOCK);
+        self.owner.store(if slow & WATCHERS == 0 { 0 } else { free_watched() }, unlocking());
         self.event.ring(kernel, me, alarm);
         kernel.unname_alarm(alarm);
     }
@@ -328,7 +333,7 @@ impl LockCore {
         let slow = self.slow.load(Ordering::Relaxed);
         let counted = if slow & WATCHERS == WATCHERS { 0 } else { WATCHER };
         self.slow.fetch_add(counted.wrapping_sub(slow & NAMED), Ordering::Relaxed);
-        self.owner.store(FREE_WATCHED, UNLOCK);
+        self.owner.store(free_watched(), unlocking());
         self.event.ring(kernel, me, alarm);
         Watcher { counted, epoch: slow & EPOCHS }
     }
@@ -359,8 +364,7 @@ impl LockCore {
         let slow = self.slow.load(Ordering::Acquire);
         Sight {
             owner: owner & !WATCHED,
-            missed_a_death: slow & EPOCHS != watcher.epoch
-                && !cfg!(feature = "mutant-cond-no-epoch"),
+            missed_a_death: slow & EPOCHS != watcher.epoch && !mutant!("cond-no-epoch"),
             words: [(&self.owner, owner), (&self.slow, slow)],
         }
     }

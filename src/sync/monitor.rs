@@ -119,6 +119,12 @@ impl Monitor {
         }
     }
 
+    /// By the owner of the lock: nobody sleeps, and whoever will sleep will first look under the lock once more. (Or everybody
+    /// who sleeps is about to be woken.)
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.changed.is_quiet()
+    }
+
     /// Runs `attempt` under the lock until it is done. Its argument says whether the caller has come near sleep, and so may have
     /// had a wake-up: then one sleeper is woken in any case (M6), and more if the attempt says so.
     #[inline(always)]
@@ -163,7 +169,7 @@ impl Monitor {
                 self.enter_slow(kernel, me, patience, state, armed.is_some())?;
             }
             if let Attempt::Done(result, wakes) = attempt(armed.is_some()) {
-                let chains = armed.is_some() && !cfg!(feature = "mutant-monitor-no-chain");
+                let chains = armed.is_some() && !mutant!("monitor-no-chain");
                 self.leave(kernel, me, wakes.max(if chains { ONE } else { NOBODY }));
                 return Ok(result);
             }
@@ -177,11 +183,11 @@ impl Monitor {
         if wakes == NOBODY {
             return self.lock.release(kernel, me, &self.alarm);
         }
-        if !cfg!(feature = "mutant-monitor-version-after-release") {
+        if !mutant!("monitor-version-after-release") {
             self.move_version();
         }
         self.lock.release(kernel, me, &self.alarm);
-        if cfg!(feature = "mutant-monitor-version-after-release") {
+        if mutant!("monitor-version-after-release") {
             self.move_version();
         }
         if wakes == EVERYBODY {
@@ -214,7 +220,7 @@ impl Monitor {
             Ok(Acquired::FromDead(_)) => {
                 // It may have committed a change that it did not announce. Its alarm wakes those asleep; this stops those who
                 // have looked before and are not asleep yet.
-                if !cfg!(feature = "mutant-monitor-takeover-keeps-version") {
+                if !mutant!("monitor-takeover-keeps-version") {
                     self.move_version();
                 }
                 state.repair();
@@ -242,7 +248,7 @@ impl Monitor {
     ) -> Result<Option<Armed>, GaveUp> {
         let seen = self.version.load(Ordering::Relaxed);
         let mut lives = Lives::new();
-        if armed.is_some() && !cfg!(feature = "mutant-monitor-no-lives") {
+        if armed.is_some() && !mutant!("monitor-no-lives") {
             state.lives(&mut lives);
         }
         self.lock.release(kernel, me, &self.alarm);
@@ -262,7 +268,7 @@ impl Monitor {
             // Look once more now that everybody sees that somebody is about to sleep.
             return Ok(Some(self.changed.arm(kernel)));
         };
-        let inside = match cfg!(feature = "mutant-monitor-no-owner-compare") {
+        let inside = match mutant!("monitor-no-owner-compare") {
             false => self.lock.owner_word(),
             true => &self.zero,
         };

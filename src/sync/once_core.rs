@@ -89,7 +89,7 @@ impl OnceCore {
     pub(crate) fn commit<K: Kernel>(&self, kernel: &K, me: u32) {
         let named = kernel.name_alarm(&self.alarm);
         self.done.store(1, Ordering::Release);
-        if !cfg!(feature = "mutant-once-no-wake") {
+        if !mutant!("once-no-wake") {
             self.set.ring_all(kernel);
         }
         self.init.event().ring_all(kernel);

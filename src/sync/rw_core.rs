@@ -62,8 +62,10 @@ struct Slot {
 }
 
 /// The order of a reader's last store.
-const LEAVE: Ordering =
-    if cfg!(feature = "mutant-rw-relaxed-leave") { Ordering::Relaxed } else { Ordering::Release };
+#[inline(always)]
+fn leaving() -> Ordering {
+    if mutant!("rw-relaxed-leave") { Ordering::Relaxed } else { Ordering::Release }
+}
 
 /// So many slots share a cache line.
 const IN_A_LINE: usize = 8;
@@ -212,14 +214,14 @@ impl<const READERS: usize> RwCore<READERS> {
     #[inline(always)]
     fn is_open(&self) -> bool {
         fence_for_loom();
-        cfg!(feature = "mutant-rw-no-recheck") || self.head.writers.owner_in_order() == 0
+        mutant!("rw-no-recheck") || self.head.writers.owner_in_order() == 0
     }
 
     /// Takes the id out of the slot; the owner of `writers` may be waiting for that.
     #[inline(always)]
     fn leave<K: Kernel>(&self, kernel: &K, me: u32, slot: usize) {
-        self.slots.0[slot].tenant.store(0, LEAVE);
-        if !cfg!(feature = "mutant-rw-no-drain-ring") {
+        self.slots.0[slot].tenant.store(0, leaving());
+        if !mutant!("rw-no-drain-ring") {
             self.head.drained.ring(kernel, me, &self.head.alarm);
         }
     }
@@ -375,7 +377,7 @@ impl<const READERS: usize> RwCore<READERS> {
         if tenant == 0 {
             return true;
         }
-        let dead = !cfg!(feature = "mutant-rw-dead-reader-kept") && kernel.is_dead(tenant);
+        let dead = !mutant!("rw-dead-reader-kept") && kernel.is_dead(tenant);
         if dead {
             slot.extra.store(0, Ordering::Relaxed); // first (W4): we may die in between
             slot.tenant.store(0, Ordering::Release);
@@ -385,8 +387,7 @@ impl<const READERS: usize> RwCore<READERS> {
 
     /// The alarm is named while the owner of `writers` waits (W5): if it dies of the alarm that had woken it, another wakes up.
     fn with_alarm<K: Kernel, R>(&self, kernel: &K, wait: impl FnOnce() -> R) -> R {
-        let named =
-            !cfg!(feature = "mutant-rw-drain-unnamed") && kernel.name_alarm(&self.head.alarm);
+        let named = !mutant!("rw-drain-unnamed") && kernel.name_alarm(&self.head.alarm);
         let result = wait();
         if named {
             kernel.unname_alarm(&self.head.alarm);

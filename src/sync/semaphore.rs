@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 /// A semaphore between processes: so many permits, each held by one thread.
 ///
-/// `acquire` takes a [`Permit`], dropping that gives it back. Uncontended, each of the two is one atomic read-modify-write and some
-/// plain stores. A waiter spins for a moment, then sleeps. It is not fair, only fair enough: a waiter is woken, and whoever
+/// `acquire` takes a [`Permit`], dropping that gives it back. Uncontended, each of the two is one atomic read-modify-write: a thread
+/// that comes often keeps what it gives back (up to 15 permits) for its next time, until somebody needs it. A waiter spins for a moment, then sleeps. It is not fair, only fair enough: a waiter is woken, and whoever
 /// comes first has the permit.
 ///
 /// - **Death**: the permits of a thread that ends in any way (SIGKILL, exit, exec) return, and whoever waits is woken.

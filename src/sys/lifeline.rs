@@ -21,10 +21,10 @@ pub(crate) fn new() -> Result<OwnedFd, Errno> {
     Ok(writer)
 }
 
-/// Opens a read end with a description of its own, which will send SIGKILL when the last writer goes, to nobody yet. `Err`
+/// Opens a read end, by any end of it, with a description of its own, which will send SIGKILL when the last writer goes, to nobody yet. `Err`
 /// where /proc is missing or no descriptor is left.
-pub(crate) fn open_reader(writer: RawFd) -> Result<OwnedFd, Errno> {
-    let path = format!("/proc/self/fd/{writer}");
+pub(crate) fn open_reader(end: RawFd) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{end}");
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let reader = nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty())?;
     control(reader.as_raw_fd(), F_SETSIG, libc::SIGKILL)?;
@@ -36,6 +36,16 @@ pub(crate) fn open_reader(writer: RawFd) -> Result<OwnedFd, Errno> {
 /// From now on the last writer's end kills the process `pid`, this one.
 pub(crate) fn hold_on(reader: RawFd, pid: u32) -> Result<(), Errno> {
     control(reader, libc::F_SETOWN, pid.cast_signed())
+}
+
+/// Whether the last writer has gone. For a child that never had a copy of the write end: if this says no after [`hold_on`], the
+/// signal is still to come.
+pub(crate) fn is_cut(reader: RawFd) -> bool {
+    let mut byte = 0_u8;
+    // SAFETY: writes at most a byte, to a local. By `syscall`, see `control`.
+    let read = unsafe { libc::syscall(libc::SYS_read, reader, &raw mut byte, 1) };
+    // Nobody writes: it is EAGAIN while there is a writer, and the end of the stream afterwards.
+    read == 0
 }
 
 /// Closes a descriptor that no value of this process owns: a fork copied it, or a static kept its number.

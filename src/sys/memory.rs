@@ -77,6 +77,29 @@ pub(super) unsafe fn populate(address: *mut u8, bytes: usize) -> Result<(), Errn
     }
 }
 
+/// Makes whole pages untouchable in this process: whoever touches them dies by SIGSEGV. The addresses stay taken.
+///
+/// # Safety
+/// The range is one mapping of the caller's, page-aligned, and no code of this process relies on it.
+pub(crate) unsafe fn veil(address: *mut u8, bytes: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    Errno::result(unsafe { libc::mprotect(address.cast(), bytes, libc::PROT_NONE) }).map(drop)
+}
+
+/// Asks for huge pages for the whole ones in this stretch, before it is touched. A wish: the machine may have none, or not give any.
+pub(crate) fn wish_huge_pages(address: *mut u8, bytes: usize) {
+    /// The size of a huge page, on all machines that this crate builds for.
+    const HUGE: usize = 2 << 20;
+    let start = address.addr().next_multiple_of(HUGE);
+    let end = (address.addr() + bytes) & !(HUGE - 1);
+    if start < end {
+        // SAFETY: the advice changes no byte and no right, whatever lies there; a stretch that is not mapped is an error.
+        let _ = unsafe {
+            libc::madvise(address.with_addr(start).cast(), end - start, libc::MADV_HUGEPAGE)
+        };
+    }
+}
+
 /// A memfd of so many zeroed bytes, which will never be more or fewer.
 pub(super) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
     let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;

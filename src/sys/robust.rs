@@ -51,18 +51,8 @@ impl Head {
     /// # Safety
     /// - `spare` is null-safe to write and stays mapped until the calling thread has ended.
     pub(crate) unsafe fn of_this_thread(spare: NonNull<RawHead>) -> Result<Head, Errno> {
-        let mut head: *mut RawHead = std::ptr::null_mut();
-        let mut len = 0usize;
-        // SAFETY: thread 0 is the caller; both pointers are to locals.
-        let got = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &mut head, &mut len) };
-        Errno::result(got)?;
-        if let Some(found) = NonNull::new(head) {
-            // SAFETY: the kernel returned the head that libc registered for this thread; it is valid while the thread lives,
-            // and no other thread or process writes it (libc's heads are in the thread's own memory).
-            let offset = unsafe { (*found.as_ptr()).futex_offset };
-            if offset == -(NODE_OFFSET as libc::c_long) {
-                return Ok(Head(found));
-            }
+        if let Some(head) = Head::registered()? {
+            return Ok(head);
         }
         let own = RawHead {
             list: spare.as_ptr().cast(),
@@ -77,6 +67,38 @@ impl Head {
         };
         Errno::result(set)?;
         Ok(Head(spare))
+    }
+
+    /// The head that libc registered for the calling thread, if it has the layout that is used here.
+    pub(crate) fn registered() -> Result<Option<Head>, Errno> {
+        let mut head: *mut RawHead = std::ptr::null_mut();
+        let mut len = 0usize;
+        // SAFETY: thread 0 is the caller; both pointers are to locals.
+        let got = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &mut head, &mut len) };
+        Errno::result(got)?;
+        if let Some(found) = NonNull::new(head) {
+            // SAFETY: the kernel returned the head that libc registered for this thread; it is valid while the thread lives,
+            // and no other thread or process writes it (libc's heads are in the thread's own memory).
+            let offset = unsafe { (*found.as_ptr()).futex_offset };
+            if offset == -(NODE_OFFSET as libc::c_long) {
+                return Ok(Some(Head(found)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Registers the copy of a parent's head, in a child that the kernel has started without one; as an empty list.
+    ///
+    /// # Safety
+    /// - The calling thread is the only one of a child, and `self` was the head of the thread that made it.
+    pub(crate) unsafe fn register_anew(self) -> Result<(), Errno> {
+        let head = self.0.as_ptr();
+        // SAFETY: the copy is this thread's memory, as the head was the other's; the kernel does not look at it yet.
+        unsafe { (*head).list = head.cast() };
+        self.clear_pending();
+        // SAFETY: an empty list (it points to itself), in memory that lives as long as the thread.
+        let set = unsafe { libc::syscall(libc::SYS_set_robust_list, head, size_of::<RawHead>()) };
+        Errno::result(set).map(drop)
     }
 
     /// Links the node that lies [`NODE_OFFSET`] behind `word` in front of the list.

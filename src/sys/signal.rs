@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "kill and prctl take raw numbers here")]
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 /// The number and name of each classic signal.
 pub(crate) const NAMES: [(i32, &str); 31] = [
@@ -81,4 +82,22 @@ pub(crate) fn leave_interrupts_to_others() -> Result<(), Errno> {
 /// Whether this thread is the process's first one.
 pub(crate) fn is_main_thread() -> bool {
     nix::unistd::gettid() == nix::unistd::getpid()
+}
+
+/// A thread's signal mask, to be put back.
+pub(crate) struct Mask(SigSet);
+
+impl Mask {
+    /// Blocks SIGINT in this thread, and returns the mask before.
+    pub(crate) fn block_interrupt() -> Result<Mask, Errno> {
+        let mut interrupt = SigSet::empty();
+        interrupt.add(Signal::SIGINT);
+        interrupt.thread_swap_mask(SigmaskHow::SIG_BLOCK).map(Mask)
+    }
+
+    /// Puts it back, in the thread or in its copy in a child.
+    pub(crate) fn restore(&self) {
+        // Cannot fail: it was in place before.
+        let _ = self.0.thread_set_mask();
+    }
 }

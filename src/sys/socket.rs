@@ -123,17 +123,20 @@ pub(crate) fn receive(
     rest.clear();
     let before = head.len() + body.len();
     let spare = rest.spare_capacity_mut();
+    let (spare, spare_bytes) = (spare.as_mut_ptr().cast(), spare.len());
     let mut parts = [
         part(head.as_mut_ptr(), head.len()),
         part(body.as_mut_ptr(), body.len()),
-        part(spare.as_mut_ptr().cast(), spare.len()),
+        part(spare, spare_bytes),
     ];
-    let room = before + spare.len();
+    // The kernel takes its time over each part, also over an empty one.
+    let parts = if before == 0 { &mut parts[2..] } else { &mut parts };
+    let room = before + spare_bytes;
     let mut control = Passed::new(-1);
     control.header.cmsg_len = 0;
     let flags = libc::MSG_CMSG_CLOEXEC | if waits { 0 } else { libc::MSG_DONTWAIT };
     let (bytes, answered) = loop {
-        let mut message = header(&mut parts, Some(&mut control));
+        let mut message = header(parts, Some(&mut control));
         // SAFETY: the header's pointers lead to `parts` and `control`, and those to memory that is borrowed here.
         match Errno::result(unsafe { libc::recvmsg(fd.as_raw_fd(), &mut message, flags) }) {
             Err(Errno::EINTR) => {}

@@ -2,7 +2,7 @@
 
 use offspring::proof::{Fault, Scenario, Scene};
 use offspring::queue::{NotReceived, Pollable, TryRecvError};
-use offspring::{Queue, RingQueue, wait_any};
+use offspring::{Queue, RingQueue, WorkQueue, wait_any};
 
 use crate::matrix::account::{
     Books, CAPACITY, Message, VICTIMS, log, message, note_got, note_sent,
@@ -162,16 +162,14 @@ fn sends_bytes(bytes: usize) -> impl Fn(&Bytes, &Scene) {
     }
 }
 
-fn bytes_checked(scenario: Scenario<Bytes>, pollers: usize) -> Scenario<Bytes> {
+fn bytes_checked(scenario: Scenario<Bytes>) -> Scenario<Bytes> {
     scenario.settles(|queue, _| queue.is_empty()).check(move |queue, scene| {
-        for seat in (0..pollers).rev() {
-            if !queue.is_closed() {
-                let sent = queue.send_bytes(&[STOP; SMALL]);
-                sent.map_err(|error| Fault::broken(error.to_string()))?;
-            }
-            // The one that it stops leaves the next one asleep, or told.
-            scene.await_ended(seat);
+        if !queue.is_closed() {
+            let sent = queue.send_bytes(&[STOP; SMALL]);
+            sent.map_err(|error| Fault::broken(error.to_string()))?;
         }
+        // It may be between a receive and its note of that.
+        scene.await_ended(1);
         let logged = scene.logged().len() as u64;
         match logged >= scene.noted(0) {
             true => Ok(logged),
@@ -205,17 +203,105 @@ pub(crate) fn bytes() {
             scene.note(0, 1);
         })
         .victim(looks);
-    let rests =
-        bytes_checked(rests, 1).settles(|queue, scene| scene.has_ended(1) && queue.is_empty());
+    let rests = bytes_checked(rests).settles(|queue, scene| scene.has_ended(1) && queue.is_empty());
     let after_death = one("try_recv dies, then a large send", &[])
         .first_victim(coarse(701), looks)
         .victim(sends_bytes(LARGE));
     let scenarios = vec![
-        bytes_checked(one("send small, one polls", &[]).victim(sends_bytes(SMALL)), 1),
-        bytes_checked(one("send large, one polls", &[]).victim(sends_bytes(LARGE)), 1),
-        bytes_checked(closes, 1).settles(|queue, scene| !queue.is_closed() || scene.has_ended(0)),
+        bytes_checked(one("send small, one polls", &[]).victim(sends_bytes(SMALL))),
+        bytes_checked(one("send large, one polls", &[]).victim(sends_bytes(LARGE))),
+        bytes_checked(closes).settles(|queue, scene| !queue.is_closed() || scene.has_ended(0)),
         rests,
-        bytes_checked(after_death, 1),
+        bytes_checked(after_death),
     ];
     conclude("pollable-bytes", scenarios);
+}
+
+type Jobs = Pollable<WorkQueue<u64>>;
+
+fn jobs() -> Jobs {
+    calibrate();
+    Jobs::new(4).expect("make a queue")
+}
+
+/// Logs what it has done, until the queue is over.
+fn polling_worker(queue: &Jobs, scene: &Scene) {
+    loop {
+        wait_any(&[queue]).expect("poll");
+        loop {
+            match queue.try_recv() {
+                Ok(delivery) => scene.log(delivery.ack()),
+                Err(NotReceived::Empty) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Of a work queue: nobody sleeps beside a ready item, and each is done once.
+pub(crate) fn work() {
+    let one = |name: &str| Scenario::new(name, jobs).bystander("a poller", polling_worker);
+    let checked = |scenario: Scenario<Jobs>| {
+        scenario.settles(|queue, _| queue.glance() == [0; 3]).check(|queue, scene| {
+            queue.close();
+            scene.await_ended(1);
+            let done = scene.logged();
+            match (scene.noted(0), done.as_slice()) {
+                (_, [VICTIMS]) | (0, []) => Ok(done.len() as u64),
+                (1, []) => Err(Fault::lost("a send returned, and its item was not done")),
+                _ => Err(Fault::doubled(format!("done: {done:?}"))),
+            }
+        })
+    };
+    let sends = |queue: &Jobs, scene: &Scene| {
+        warm();
+        scene.begin();
+        queue.send(VICTIMS).unwrap();
+        scene.note(0, 1);
+        scene.end();
+    };
+    let gives_back = |queue: &Jobs, scene: &Scene| {
+        warm();
+        let delivery = queue.recv().unwrap();
+        scene.begin();
+        delivery.nack();
+        scene.note(0, 1);
+        scene.end();
+    };
+    let rests = one("try_recv, empty, one polls, then one sends")
+        .bystander("a sender", |queue, scene| {
+            scene.hold();
+            queue.send(VICTIMS).unwrap();
+            scene.note(0, 1);
+        })
+        .victim(|queue, scene| {
+            warm();
+            scene.begin();
+            assert!(queue.try_recv().is_err());
+            scene.end();
+        });
+    let closes = one("close, one polls").victim(|queue, scene| {
+        warm();
+        scene.begin();
+        queue.close();
+        scene.end();
+    });
+    let held = Scenario::new("nack, one polls", || {
+        let queue = jobs();
+        queue.send(VICTIMS).expect("there is room");
+        queue
+    });
+    // One that died with the item in its hands leaves it to the next look, of which no descriptor tells.
+    let held = held.bystander("a late poller", |queue: &Jobs, scene| {
+        scene.hold();
+        assert!(!matches!(queue.try_recv(), Err(NotReceived::Closed)));
+        polling_worker(queue, scene);
+    });
+    let scenarios = vec![
+        checked(one("send, one polls").victim(sends)),
+        checked(rests).settles(|queue, scene| scene.has_ended(1) && queue.glance() == [0; 3]),
+        checked(closes).settles(|queue, scene| !queue.is_closed() || scene.has_ended(0)),
+        checked(held.victim(gives_back)),
+    ];
+    conclude("pollable-work", scenarios);
 }

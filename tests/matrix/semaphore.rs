@@ -111,6 +111,92 @@ pub(crate) fn alone() {
     conclude("semaphore-alone", [acquire, release, forget, add, after_dead]);
 }
 
+/// So often that the caller does without the lock from now on.
+fn come_often(semaphore: &Permits) {
+    (0..40).for_each(|_| drop(semaphore.acquire()));
+}
+
+/// The victim, or the one whose spare permits it takes, does without the lock.
+pub(crate) fn quick() {
+    let acquire = Scenario::new("acquire, quick", permits(2))
+        .victim(|semaphore, scene| {
+            warm();
+            come_often(semaphore);
+            scene.begin();
+            let permit = semaphore.acquire();
+            scene.end();
+            drop(permit);
+        })
+        .check(|semaphore, _| left(semaphore, 2..=2));
+    let release = Scenario::new("release, quick", permits(2))
+        .victim(|semaphore, scene| {
+            warm();
+            come_often(semaphore);
+            let permit = semaphore.acquire();
+            scene.begin();
+            drop(permit);
+            scene.end();
+        })
+        .check(|semaphore, _| left(semaphore, 2..=2));
+    let more = Scenario::new(
+        "acquire and release when quick, one more than there is to spare",
+        permits(3),
+    )
+    .victim(|semaphore, scene| {
+        warm();
+        come_often(semaphore);
+        let first = semaphore.acquire();
+        scene.begin();
+        let second = semaphore.acquire();
+        drop(first);
+        scene.end();
+        drop(second);
+    })
+    .check(|semaphore, _| left(semaphore, 3..=3));
+    let spare = |name: &str, victim: fn(&Permits, &Scene)| {
+        let scenario = Scenario::new(name, permits(1))
+            .bystander("one that is quick", |semaphore: &Permits, scene: &Scene| {
+                come_often(semaphore);
+                scene.hold();
+                drop(semaphore.acquire());
+            })
+            .victim(victim);
+        after_all(scenario, 1).check(|semaphore, _| left(semaphore, 1..=1))
+    };
+    let takes = spare("acquire what another has to spare", |semaphore, scene| {
+        warm();
+        scene.begin();
+        let permit = semaphore.try_acquire();
+        scene.end();
+        drop(permit.expect("the other one has it to spare"));
+    });
+    let counts = spare("available_permits beside one that is quick", |semaphore, scene| {
+        warm();
+        scene.begin();
+        let available = semaphore.available_permits();
+        scene.end();
+        assert_eq!(available, 1);
+    });
+    let held = Scenario::new("acquire, none available, the holder quick until now", permits(1))
+        .bystander("a holder", |semaphore: &Permits, scene: &Scene| {
+            come_often(semaphore);
+            let permit = semaphore.acquire();
+            scene.hold();
+            drop(permit);
+        })
+        .victim(|semaphore, scene| {
+            warm();
+            scene.begin();
+            let permit = semaphore.acquire();
+            scene.end();
+            drop(permit);
+        })
+        .wakes_sleeping_victim()
+        .every(coarse(9));
+    let held = after_all(held, 1).check(|semaphore, _| left(semaphore, 1..=1));
+    conclude("semaphore-quick", [acquire, release, more, takes, counts, held]);
+}
+
 /// Others sleep, or hold what the victim wants.
 pub(crate) fn contended() {
     let release = |name: &str, waiters: usize| {

@@ -1,7 +1,7 @@
 //! When the descriptor is readable, and what is written to it.
 
-use offspring::queue::{NotReceived, Pollable, TryRecvError};
-use offspring::{Queue, RingQueue, spawn, try_wait_any, wait_any};
+use offspring::queue::{JoinableQueue, NotReceived, Pollable, TryRecvError, WorkLimits};
+use offspring::{Queue, RingQueue, WorkQueue, spawn, try_wait_any, wait_any};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -80,6 +80,72 @@ pub(crate) fn every_way_to_receive_rests() {
         }
         assert!(!is_readable(&queue));
     }
+}
+
+/// Whatever makes an item ready tells: a send, an item given back, a dead letter retried; an acknowledgement does not.
+pub(crate) fn work_queues_tell() {
+    let limits = WorkLimits::items(4).max_attempts(2);
+    let queue = Pollable::<WorkQueue<u64>>::with_limits(limits).unwrap();
+    let rests = || matches!(queue.try_recv(), Err(NotReceived::Empty)) && !is_readable(&queue);
+    assert!(is_readable(&queue) && rests());
+    queue.send(1).unwrap();
+    let delivery = queue.try_recv().unwrap();
+    assert!(is_readable(&queue) && rests());
+    delivery.nack();
+    assert_eq!(count(&queue), 1);
+    let delivery = queue.try_recv().unwrap();
+    assert!(rests());
+    drop(delivery); // its second attempt: a dead letter now, and that is a wake-up for nothing
+    assert!(rests());
+    assert_eq!(queue.retry_dead_letters(), 1);
+    assert!(is_readable(&queue));
+    let delivery = queue.try_recv().unwrap();
+    assert!(rests());
+    delivery.ack();
+    assert_eq!(count(&queue), 0, "written although nothing came");
+
+    // A closed queue is over when the last delivery elsewhere is.
+    queue.send(2).unwrap();
+    let delivery = queue.recv().unwrap();
+    queue.close();
+    let poller = Kid::fork(|| assert!(rests()));
+    assert_eq!(poller.join(), Ended::Exited(0));
+    delivery.ack();
+    assert!(is_readable(&queue));
+    assert!(matches!(queue.try_recv(), Err(NotReceived::Closed)));
+
+    let queue = Pollable::<JoinableQueue<u64>>::new(4).unwrap();
+    let child = spawn(|| {
+        let mut got = 0;
+        while got < 3 {
+            wait_any(&[&queue]).unwrap();
+            while queue.try_recv().is_ok() {
+                got += 1;
+                queue.task_done().unwrap();
+            }
+        }
+    });
+    let child = child.unwrap();
+    (0..3).for_each(|n| queue.send(n).unwrap());
+    queue.join().unwrap();
+    child.join().unwrap();
+}
+
+/// What a dead holder had is ready for whoever looks once the child has ended.
+pub(crate) fn holders_death_beside_a_work_queue() {
+    let queue = Pollable::<WorkQueue<u64>>::new(4).unwrap();
+    queue.send(7).unwrap();
+    let holder = spawn(|| {
+        std::mem::forget(queue.recv().unwrap());
+        if true {
+            std::process::abort();
+        }
+    });
+    let holder = holder.unwrap();
+    assert_eq!(wait_any(&[&holder]).unwrap(), [0]);
+    assert!(holder.join().is_err());
+    let delivery = queue.try_recv().unwrap();
+    assert_eq!((delivery.attempts(), delivery.ack()), (2, 7));
 }
 
 pub(crate) fn closing_tells() {

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 use offspring::queue::{NotReceived, Pollable, TryRecvError};
-use offspring::{Queue, RingQueue, wait_any};
+use offspring::{Queue, RingQueue, WorkQueue, wait_any};
 use std::time::{Duration, Instant};
 
 use crate::floors::LONG;
@@ -92,6 +92,38 @@ pub(crate) fn senders() {
         assert!(until(|| both.is_empty(), LONG), "round {round}: nobody is woken");
     }
     both.finish([poller]);
+}
+
+/// The same of a work queue; the one that works gives every third item back once.
+pub(crate) fn senders_of_work() {
+    let mut rng = Rng::new(seed());
+    let jobs = Pollable::<WorkQueue<u64>>::new(8).unwrap();
+    let poller = Kid::fork(|| {
+        loop {
+            wait_any(&[&jobs]).unwrap();
+            let end = loop {
+                match jobs.try_recv() {
+                    Ok(delivery) if *delivery % 3 == 0 && delivery.attempts() == 1 => {
+                        delivery.nack()
+                    }
+                    Ok(delivery) => drop(delivery.ack()),
+                    Err(end) => break end,
+                }
+            };
+            if end == NotReceived::Closed {
+                return;
+            }
+        }
+    });
+    for round in 0..400 {
+        let sender = Kid::fork(|| (0..u64::MAX).for_each(|n| jobs.send(n).unwrap()));
+        a_moment(&mut rng);
+        assert_eq!(sender.kill(), Ended::Killed(Signal::SIGKILL));
+        // A glance wakes nobody.
+        assert!(until(|| jobs.glance() == [0; 3], LONG), "round {round}: nobody is woken");
+    }
+    jobs.close();
+    assert_eq!(poller.join(), Ended::Exited(0));
 }
 
 /// Of two pollers one is killed; the other takes what is there (but for what a dead one had in its hands: the next message

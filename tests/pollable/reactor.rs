@@ -3,7 +3,7 @@
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use offspring::queue::{NotReceived, Pollable, TryRecvError};
-use offspring::{Queue, RingQueue, simplex, spawn};
+use offspring::{Queue, RingQueue, WorkQueue, simplex, spawn};
 use std::os::fd::{AsFd, AsRawFd};
 
 use crate::support::{Ended, Kid, Rng, seed, until};
@@ -112,4 +112,65 @@ pub(crate) fn two_reactors() {
         assert_eq!(reactor.join(), Ended::Exited(0));
     }
     assert_eq!(counts.recv().unwrap() + counts.recv().unwrap(), sent);
+}
+
+/// tokio on one thread: a queue, a work queue and a timer in one loop.
+pub(crate) fn tokio_async_fd() {
+    use tokio::io::unix::AsyncFd;
+    const COUNT: u64 = 500;
+    let words = Pollable::<Queue<u64>>::new().unwrap();
+    let jobs = Pollable::<WorkQueue<u64>>::new(8).unwrap();
+    let mut rng = Rng::new(seed());
+    let senders = [0, 1].map(|which| {
+        let mut rng = Rng::new(rng.next_u64());
+        let (words, jobs) = (&words, &jobs);
+        Kid::fork(move || {
+            for n in 0..COUNT {
+                match which {
+                    0 => words.send(n).unwrap(),
+                    _ => jobs.send(n).unwrap(),
+                }
+                (0..rng.below(2000)).for_each(|_| std::hint::spin_loop());
+            }
+            match which {
+                0 => words.close(),
+                _ => jobs.close(),
+            }
+        })
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (got, done) = runtime.block_on(async {
+        #[expect(
+            deprecated,
+            reason = "tokio's other spelling is unsafe; a Pollable keeps the promise"
+        )]
+        let (words, jobs) = (AsyncFd::new(words).unwrap(), AsyncFd::new(jobs).unwrap());
+        let receive = async {
+            let mut got = Vec::new();
+            loop {
+                let mut ready = words.readable().await.unwrap();
+                match words.get_ref().try_recv() {
+                    Ok(number) => got.push(number),
+                    Err(NotReceived::Empty) => ready.clear_ready(),
+                    Err(_) => return got,
+                }
+            }
+        };
+        let work = async {
+            let mut done = Vec::new();
+            loop {
+                let mut ready = jobs.readable().await.unwrap();
+                match jobs.get_ref().try_recv() {
+                    Ok(delivery) => done.push(delivery.ack()),
+                    Err(NotReceived::Empty) => ready.clear_ready(),
+                    Err(_) => return done,
+                }
+            }
+        };
+        tokio::join!(receive, work)
+    });
+    assert!(got.iter().copied().eq(0..COUNT) && done.iter().copied().eq(0..COUNT));
+    for sender in senders {
+        assert_eq!(sender.join(), Ended::Exited(0));
+    }
 }

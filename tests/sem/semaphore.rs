@@ -49,6 +49,41 @@ pub(crate) fn permits_are_bounded() {
     });
 }
 
+/// The same in long runs by one of them at a time, which nobody sleeps for: so they go without the lock, and lose their spare
+/// permits to each other, all the time. Whoever looks never sees more available than there are.
+pub(crate) fn spare_permits_are_bounded() {
+    const RUNS: u64 = 300;
+    const PERMITS: u64 = 2;
+    let seed = seed();
+    By::each(|by| {
+        let semaphore = semaphore(PERMITS as u32);
+        let out = Shared::new(AtomicU64::new(0)).unwrap();
+        let work = |seat: usize, _: &Seats| {
+            let mut rng = Rng::new(seed ^ seat as u64);
+            for _ in 0..RUNS {
+                for _ in 0..rng.below(200) {
+                    let Ok(permit) = semaphore.try_acquire() else {
+                        std::thread::yield_now();
+                        continue;
+                    };
+                    assert!(out.fetch_add(1, Ordering::SeqCst) < PERMITS);
+                    let second = semaphore.try_acquire();
+                    if second.is_ok() {
+                        assert!(out.fetch_add(1, Ordering::SeqCst) < PERMITS);
+                        out.fetch_sub(1, Ordering::SeqCst);
+                    }
+                    out.fetch_sub(1, Ordering::SeqCst);
+                    drop((permit, second));
+                }
+                assert!(u64::from(semaphore.available_permits()) <= PERMITS);
+                std::thread::yield_now();
+            }
+        };
+        crew(by, 3, work, |_| ());
+        assert_eq!(semaphore.available_permits(), PERMITS as u32);
+    });
+}
+
 pub(crate) fn try_and_timeouts() {
     let semaphore = semaphore(1);
     let permit = semaphore.try_acquire().unwrap();

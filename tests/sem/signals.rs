@@ -21,15 +21,16 @@ fn stop(kid: &Kid) {
     assert!(until(|| stat().contains(") T"), LONG));
 }
 
-/// A process that takes and gives back all the time is stopped at any moment, also inside the monitor's lock: who has a time limit
-/// keeps it. A permit is free all the time, so a refusal can only come from a stopped owner of that lock.
+/// A process that makes permits come and go all the time is stopped at any moment, also inside the monitor's lock: who has a time
+/// limit keeps it. A permit is free all the time, so a refusal can only come from a stopped owner of that lock.
 pub(crate) fn stopped_in_the_middle() {
     let mut rng = Rng::new(seed());
     let semaphore = semaphore(2);
     let turns = Shared::new(Counter::new("turns")).unwrap();
     let kid = Kid::fork(|| {
         loop {
-            drop(semaphore.acquire());
+            semaphore.add_permits(1);
+            semaphore.acquire().forget();
             turns.add(1);
         }
     });
@@ -48,7 +49,7 @@ pub(crate) fn stopped_in_the_middle() {
                 assert_eq!(error, AcquireError::TimedOut);
                 assert_eq!(semaphore.try_acquire().unwrap_err(), AcquireError::NoPermits);
                 let known = semaphore.available_permits();
-                assert!((1..=2).contains(&known), "{known}");
+                assert!((1..=3).contains(&known), "{known}");
                 inside += 1;
                 if inside == 3 {
                     break;
@@ -59,7 +60,7 @@ pub(crate) fn stopped_in_the_middle() {
     }
     // Killed there, it is a dead owner.
     kid.kill();
-    assert_eq!(semaphore.available_permits(), 2);
+    assert!((2..=3).contains(&semaphore.available_permits()));
 }
 
 /// Holders and parties that are stopped: waits with a time limit end, and breaking and resetting need nobody's help.

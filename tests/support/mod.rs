@@ -15,6 +15,7 @@
 //!   to read while the case runs, so nobody can block.
 //! - Arguments are libtest's: a substring as filter (several: any of them), `--exact`, `--skip X`, `--list`, `--nocapture`;
 //!   others are ignored. The last line is `N passed, N failed`, the exit status 101 if one failed.
+//! - `run_on(2, …)` runs two cases at a time: two lanes, each a runner in a child, take them in turn (`lanes`).
 //! - SIGINT and SIGTERM end the running case's tree and then the runner. If the runner is SIGKILLed, the kernel kills the
 //!   case child (PR_SET_PDEATHSIG).
 //!
@@ -25,6 +26,7 @@
 
 mod args;
 mod kid;
+mod lanes;
 mod random;
 mod wait;
 
@@ -34,7 +36,7 @@ pub(crate) use wait::{asleep, asleep_all, has_ended, processes, until};
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -94,50 +96,85 @@ pub(crate) use case;
 
 /// Runs the cases that the command line selects, one after the other, and ends the process.
 pub(crate) fn run(cases: &[Case]) -> ! {
+    run_on(1, cases)
+}
+
+/// Runs the cases that the command line selects in so many lanes at a time, and ends the process.
+pub(crate) fn run_on(lane_count: usize, cases: &[Case]) -> ! {
     let args = Args::parse(std::env::args().skip(1));
     let chosen: Vec<&Case> = cases.iter().filter(|case| args.selects(case.name)).collect();
     if args.list {
         chosen.iter().for_each(|case| println!("{}: test", case.name));
         std::process::exit(0);
     }
-
-    prctl::set_child_subreaper(true).expect("become the reaper of orphans");
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM] {
-        signals.add(signal);
-    }
-    let mut usual = SigSet::empty();
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals), Some(&mut usual)).expect("block signals");
-    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-    let signals = SignalFd::with_flags(&signals, flags).expect("make a signalfd");
-
     println!("\nrunning {} of {} cases", chosen.len(), cases.len());
-    let mut failed = Vec::new();
-    for case in &chosen {
-        print!("test {} ... ", case.name);
-        let started = Instant::now();
-        let (outcome, mut output) = run_one(case, &args, &usual, &signals);
-        let ms = started.elapsed().as_millis();
-        match outcome {
-            Ok(()) => {
-                println!("ok ({ms} ms)");
-                if case.is_shown {
-                    show(case.name, &mut output);
-                }
-            }
-            Err(why) => {
-                println!("FAILED: {why} ({ms} ms)");
-                show(case.name, &mut output);
-                failed.push(case.name);
-            }
+    let failed = match lane_count {
+        1 => {
+            let runner = Runner::new(&args);
+            chosen
+                .iter()
+                .filter(|case| !runner.run_case(case, None))
+                .map(|case| case.name)
+                .collect()
         }
-    }
+        _ => lanes::run(lane_count, &args, &chosen),
+    };
     if !failed.is_empty() {
         println!("\nfailed:");
         failed.iter().for_each(|name| println!("    {name}"));
     }
     println!("\n{} passed, {} failed", chosen.len() - failed.len(), failed.len());
     std::process::exit(if failed.is_empty() { 0 } else { PANICKED });
+}
+
+/// What runs cases, one at a time.
+struct Runner<'a> {
+    args: &'a Args,
+    /// The signal mask of the cases.
+    usual: SigSet,
+    signals: SignalFd,
+}
+
+impl<'a> Runner<'a> {
+    fn new(args: &'a Args) -> Runner<'a> {
+        prctl::set_child_subreaper(true).expect("become the reaper of orphans");
+        let mut blocked = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM] {
+            blocked.add(signal);
+        }
+        let mut usual = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), Some(&mut usual))
+            .expect("block signals");
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&blocked, flags).expect("make a signalfd");
+        Runner { args, usual, signals }
+    }
+
+    /// Runs a case and prints what became of it, with `printing` locked; whether it passed.
+    fn run_case(&self, case: &Case, printing: Option<&OwnedFd>) -> bool {
+        if printing.is_none() {
+            print!("test {} ... ", case.name);
+        }
+        let started = Instant::now();
+        let (outcome, mut output) = run_one(case, self.args, &self.usual, &self.signals);
+        let ms = started.elapsed().as_millis();
+        if let Some(printing) = printing {
+            lanes::lock(printing);
+            print!("test {} ... ", case.name);
+        }
+        match &outcome {
+            Ok(()) => println!("ok ({ms} ms)"),
+            Err(why) => println!("FAILED: {why} ({ms} ms)"),
+        }
+        if case.is_shown || outcome.is_err() {
+            show(case.name, &mut output);
+        }
+        if let Some(printing) = printing {
+            io::stdout().flush().expect("flush stdout");
+            lanes::unlock(printing);
+        }
+        outcome.is_ok()
+    }
 }
 
 /// Runs `case` in a child and waits for its end or its deadline; afterwards nothing that it started is left.

@@ -1,14 +1,17 @@
 //! The one place that names the crate under test: the lock, the ring queue and children here, the rest beside this file.
 
+pub(crate) mod par;
 pub(crate) mod pipe;
 pub(crate) mod queue;
 pub(crate) mod sync;
 
 use crate::support::locks::{Lock, OutlivesOwner};
 use crate::support::rings::Message;
+use offspring::process::ForkServer;
 pub(crate) use offspring::queue::RingQueue;
 use offspring::shm::Shared;
 use offspring::sync::{LockError, Mutex};
+use std::sync::OnceLock;
 
 /// `Shared<Mutex<u64>>`, as a program would use it.
 pub(crate) struct SharedMutex(Shared<Mutex<u64>>);
@@ -54,6 +57,19 @@ pub(crate) fn queue<T: Message>(capacity: usize) -> RingQueue<T> {
 /// Spawns a child that does nothing, and joins it.
 pub(crate) fn spawn_empty() {
     offspring::process::spawn(|| ()).expect("spawn").join().expect("join");
+}
+
+static SERVER: OnceLock<ForkServer> = OnceLock::new();
+
+/// Starts the fork server for [`spawn_by_server`].
+pub(crate) fn start_server() {
+    SERVER.get_or_init(|| ForkServer::start().expect("a fork server"));
+}
+
+/// Has the fork server spawn a child that does nothing, and joins it.
+pub(crate) fn spawn_by_server() {
+    let server = SERVER.get().expect("started before");
+    server.spawn(|()| (), ()).expect("spawn").join().expect("join");
 }
 
 /// Spawns a child that returns a small vector, and joins it.

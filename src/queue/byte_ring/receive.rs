@@ -197,7 +197,7 @@ impl<R: Records> ByteRing<'_, R> {
         let mut at = take.units();
         while at != front.units() {
             let header = self.records.header(at);
-            if !cfg!(feature = "mutant-msg-no-late") {
+            if !mutant!("msg-no-late") {
                 header.late.store(1, Ordering::Relaxed);
             }
             at = at.wrapping_add(self.units_at(at, front.units()));
@@ -276,10 +276,7 @@ impl<R: Records> ByteRing<'_, R> {
                     Ok(()) => match self.look_and_release(kernel, me, limit, read, &mut lives) {
                         Found::Got(got) => {
                             // E6, and somebody must watch the lives of those at work.
-                            if armed.is_some()
-                                && !self.is_bare()
-                                && !cfg!(feature = "mutant-no-chain")
-                            {
+                            if armed.is_some() && !self.is_bare() && !mutant!("no-chain") {
                                 sent.ring(kernel, me, &self.core.common.alarm);
                             }
                             return Ok(got);

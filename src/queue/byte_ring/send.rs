@@ -86,7 +86,7 @@ impl<R: Records> ByteRing<'_, R> {
         header.late.store(0, Ordering::Relaxed);
         header.bytes.store(bytes, Ordering::Relaxed);
         let next = tail.past(need);
-        if cfg!(feature = "mutant-msg-commit-before-payload") {
+        if mutant!("msg-commit-before-payload") {
             self.core.tail.mark.store(next.0, Ordering::Release);
         }
         if state == READY {
@@ -102,7 +102,7 @@ impl<R: Records> ByteRing<'_, R> {
     #[inline]
     fn land<K: Kernel>(self, kernel: &K, me: u32, position: u32, write: impl Fn(u32)) {
         let header = self.records.header(position);
-        if cfg!(feature = "mutant-msg-land-before-payload") {
+        if mutant!("msg-land-before-payload") {
             header.state.store(READY, Ordering::Release);
         }
         write(position);

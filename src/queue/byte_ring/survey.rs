@@ -186,16 +186,16 @@ fn standing<K: Kernel>(kernel: &K, header: &Header, below_take: bool) -> Standin
             return Standing::Busy(holder(state));
         }
         // It may have come to its end before it died.
-        if !cfg!(feature = "mutant-msg-one-look") {
+        if !mutant!("msg-one-look") {
             state = header.state.load(Ordering::Acquire);
         }
     }
     match kind(state) {
         READY if below_take && header.late.load(Ordering::Relaxed) == 0 => Standing::Over,
         READY => Standing::Message,
-        READING if cfg!(feature = "mutant-msg-lease-not-returned") => Standing::Over,
+        READING if mutant!("msg-lease-not-returned") => Standing::Over,
         READING => Standing::Message,
-        WRITING if cfg!(feature = "mutant-msg-void-not-skipped") => Standing::Busy(holder(state)),
+        WRITING if mutant!("msg-void-not-skipped") => Standing::Busy(holder(state)),
         _ => Standing::Over,
     }
 }

@@ -206,7 +206,7 @@ impl<'a, R: Records> ByteRing<'a, R> {
             bell: common.sent.bell(),
             event: (common.sent.word(), armed.value),
             owner: None,
-            world: (!cfg!(feature = "mutant-no-position-compare")).then_some((
+            world: (!mutant!("no-position-compare")).then_some((
                 &self.core.tail.mark,
                 seen.0,
                 flag,
@@ -216,7 +216,7 @@ impl<'a, R: Records> ByteRing<'a, R> {
             unarmed: armed.unarmed || lives.overflow,
         };
         let slept = kernel.sleep(sleep, deadline);
-        if slept == Slept::Alarmed && !cfg!(feature = "mutant-alarm-wakes-one") {
+        if slept == Slept::Alarmed && !mutant!("alarm-wakes-one") {
             self.wake_all(kernel);
         }
     }
@@ -232,7 +232,7 @@ impl<'a, R: Records> ByteRing<'a, R> {
         me: u32,
         patience: Patience,
     ) -> Result<(), Failed> {
-        if cfg!(feature = "mutant-no-drain") {
+        if mutant!("no-drain") {
             return Ok(());
         }
         let lock = &self.core.producer.lock;

@@ -241,6 +241,13 @@ macro_rules! every_end {
             }
         }
 
+        /// For tokio's `AsyncFd`. The descriptor is open, and the same, as long as this lives.
+        impl<T> AsRawFd for $end<T> {
+            fn as_raw_fd(&self) -> RawFd {
+                self.as_fd().as_raw_fd()
+            }
+        }
+
         impl<T> fmt::Debug for $end<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($end)).field("fd", &self.end.as_fd()).finish()

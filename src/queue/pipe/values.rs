@@ -1,6 +1,6 @@
 //! Values, bytes and descriptors through an [`End`]: encoding, decoding, whose turn it is.
 
-use super::end::{End, Message};
+use super::end::{End, Message, STACK_BYTES};
 use super::error::{Obstacle, Payload, RecvError, SendError};
 use super::patience::Patience;
 use crate::error::{Error, ErrorKind};
@@ -16,8 +16,6 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Messages up to here are put together on the stack: other memory is often out of the caches when a process has just been woken.
-const STACK_BYTES: usize = 255;
 /// A scratch buffer that has grown beyond this is not kept.
 const SCRATCH_BYTES_MAX: usize = 128 * 1024;
 
@@ -82,15 +80,8 @@ pub(super) fn send_fd(
 }
 
 pub(super) fn recv<T: DeserializeOwned>(end: &End, patience: Patience) -> Result<T, RecvError> {
-    let mut start = [0; STACK_BYTES];
-    with_scratch(|scratch| match end.receive(&mut start, scratch, patience)? {
-        Message::Small(Payload::Value, bytes) => match start.get(..bytes) {
-            Some(all) => decode(all),
-            None => {
-                scratch.splice(..0, start);
-                decode(scratch)
-            }
-        },
+    with_scratch(|scratch| match end.receive(&mut [], &mut [], scratch, patience)? {
+        Message::Small(Payload::Value, _) => decode(&scratch[1..]),
         Message::Big(Payload::Value, mut parcel) => {
             decode(&parcel.unpack().map_err(|errno| RecvError::new(errno, patience))?)
         }
@@ -99,8 +90,8 @@ pub(super) fn recv<T: DeserializeOwned>(end: &End, patience: Patience) -> Result
 }
 
 pub(super) fn recv_bytes(end: &End, patience: Patience) -> Result<Vec<u8>, RecvError> {
-    with_scratch(|scratch| match end.receive(&mut [], scratch, patience)? {
-        Message::Small(Payload::Bytes, _) => Ok(scratch.as_slice().to_vec()),
+    with_scratch(|scratch| match end.receive(&mut [], &mut [], scratch, patience)? {
+        Message::Small(Payload::Bytes, _) => Ok(scratch[1..].to_vec()),
         Message::Big(Payload::Bytes, mut parcel) => {
             parcel.unpack().map_err(|errno| RecvError::new(errno, patience))
         }
@@ -117,7 +108,7 @@ pub(super) fn recv_bytes_into(
 }
 
 pub(super) fn recv_fd(end: &End, patience: Patience) -> Result<OwnedFd, RecvError> {
-    with_scratch(|scratch| match end.receive(&mut [], scratch, patience)? {
+    with_scratch(|scratch| match end.receive(&mut [], &mut [], scratch, patience)? {
         Message::Descriptor(fd) => Ok(fd),
         other => Err(out_of_turn(Payload::Descriptor, &other)),
     })

@@ -223,7 +223,7 @@ impl RingCore {
             }
         }
         let count = want.min(free);
-        if cfg!(feature = "mutant-commit-before-payload") {
+        if mutant!("commit-before-payload") {
             self.tail.0.store(tail.wrapping_add(count), Ordering::Release);
         }
         write(tail, count);
@@ -259,7 +259,7 @@ impl RingCore {
             &self.common.alarm,
             u32::try_from(count).unwrap_or(ALL),
         );
-        if armed && !self.is_full() && !cfg!(feature = "mutant-no-chain") {
+        if armed && !self.is_full() && !mutant!("no-chain") {
             self.common.freed.ring(kernel, me, &self.common.alarm);
         }
     }
@@ -272,7 +272,7 @@ impl RingCore {
             &self.common.alarm,
             u32::try_from(count).unwrap_or(ALL),
         );
-        if armed && !self.is_empty() && !cfg!(feature = "mutant-no-chain") {
+        if armed && !self.is_empty() && !mutant!("no-chain") {
             self.common.sent.ring(kernel, me, &self.common.alarm);
         }
     }

@@ -102,7 +102,7 @@ impl RingCore {
                 bell: event.bell(),
                 event: (event.word(), armed.value),
                 owner: None,
-                world: (!cfg!(feature = "mutant-no-position-compare")).then_some((
+                world: (!mutant!("no-position-compare")).then_some((
                     position,
                     seen,
                     &self.common.closed,
@@ -112,7 +112,7 @@ impl RingCore {
                 unarmed: armed.unarmed,
             };
             let slept = kernel.sleep(sleep, deadline);
-            if slept == Slept::Alarmed && !cfg!(feature = "mutant-alarm-wakes-one") {
+            if slept == Slept::Alarmed && !mutant!("alarm-wakes-one") {
                 self.wake_all(kernel);
             }
         }
@@ -137,7 +137,7 @@ impl RingCore {
         me: u32,
         patience: Patience,
     ) -> Result<bool, Failed> {
-        if cfg!(feature = "mutant-no-drain") {
+        if mutant!("no-drain") {
             return Ok(self.is_empty());
         }
         let deadline = patience.deadline();

@@ -11,6 +11,7 @@
 
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64};
+use crate::queue::gate::{Bell, Latch};
 use crate::queue::ring_core::Failed;
 use crate::queue::work::blocks::Blocks;
 #[cfg(feature = "kill-matrix")]
@@ -34,6 +35,7 @@ pub(crate) struct WorkHead {
     wanted: AtomicU32,
     /// Not 0: an item has been delivered for the last time since the joiners were woken.
     last_chance: AtomicU32,
+    latch: Latch,
 }
 
 /// What somebody waits for.
@@ -50,6 +52,8 @@ const ANY_KIND: u32 = 7;
 pub(crate) struct Work<'a> {
     head: &'a WorkHead,
     table: Table<'a>,
+    /// Of a pollable queue.
+    bell: Option<&'a dyn Bell>,
     me: u32,
 }
 
@@ -79,6 +83,7 @@ impl WorkHead {
             waiting: zero(),
             wanted: zero(),
             last_chance: zero(),
+            latch: Latch::new(),
         }
     }
 }
@@ -94,7 +99,12 @@ impl<'a> Work<'a> {
         me: u32,
     ) -> Work<'a> {
         let blocks = Blocks { free: &head.table.blocks, links, words };
-        Work { head, table: Table { head: &head.table, slots, holders, blocks }, me }
+        Work { head, table: Table { head: &head.table, slots, holders, blocks }, bell: None, me }
+    }
+
+    /// The same queue with its bell.
+    pub(crate) fn with_bell(self, bell: Option<&'a dyn Bell>) -> Work<'a> {
+        Work { bell, ..self }
     }
 
     /// Once, before anybody else sees the queue: all is free.
@@ -122,6 +132,7 @@ impl<'a> Work<'a> {
                 set(&self.head.wanted, wanted);
                 return None;
             }
+            self.tell();
             self.table.put(payload);
             Some(Ok(()))
         });
@@ -139,6 +150,9 @@ impl<'a> Work<'a> {
             }
             // What others hold may come back; what this thread holds cannot while it waits.
             let is_over = self.is_closed() && self.table.leased() == self.table.leased_by(self.me);
+            if let (false, Patience::None, Some(bell)) = (is_over, patience, self.bell) {
+                self.head.latch.rest(bell);
+            }
             is_over.then_some(Err(Failed::Closed))
         });
         received.unwrap_or_else(|gave_up| Err(gave_up.into()))
@@ -151,12 +165,18 @@ impl<'a> Work<'a> {
 
     /// Ends a lease of this thread.
     pub(crate) fn end<K: Kernel>(&self, kernel: &K, lease: Lease, end: End) {
-        self.at_once(kernel, || self.table.end(self.me, lease.slot, end));
+        self.at_once(kernel, || {
+            self.tell_unless(end == End::Done);
+            self.table.end(self.me, lease.slot, end);
+        });
     }
 
     /// Ends this thread's oldest lease, as done; false if it has none.
     pub(crate) fn end_oldest<K: Kernel>(&self, kernel: &K) -> bool {
-        self.at_once(kernel, || self.table.end_oldest(self.me))
+        self.at_once(kernel, || {
+            self.tell_unless(true);
+            self.table.end_oldest(self.me)
+        })
     }
 
     /// Whether this thread holds items.
@@ -172,7 +192,10 @@ impl<'a> Work<'a> {
 
     /// Closes the queue for senders, and for receivers once all is done with.
     pub(crate) fn close<K: Kernel>(&self, kernel: &K) {
-        self.at_once(kernel, || set(&self.head.closed, 1));
+        self.at_once(kernel, || {
+            self.tell();
+            set(&self.head.closed, 1);
+        });
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -214,7 +237,10 @@ impl<'a> Work<'a> {
     /// Makes all dead letters items again; how many.
     pub(crate) fn retry_letters<K: Kernel>(&self, kernel: &K) -> u32 {
         self.count(kernel);
-        self.at_once(kernel, || self.table.retry_letters())
+        self.at_once(kernel, || {
+            self.tell();
+            self.table.retry_letters()
+        })
     }
 
     /// How many items there are, as far as a glance tells: without the lock, from the slots' words alone.
@@ -277,10 +303,30 @@ impl<'a> Work<'a> {
 
     /// W1.
     fn reap<K: Kernel>(&self, kernel: &K) -> bool {
-        if cfg!(feature = "mutant-work-reap-late") && self.table.ready() > 0 {
+        if mutant!("work-reap-late") && self.table.ready() > 0 {
             return false;
         }
-        self.table.reap(|id| id != self.me && kernel.is_dead(id))
+        self.table.reap(|id| {
+            let is_dead = id != self.me && kernel.is_dead(id);
+            if is_dead {
+                self.tell();
+            }
+            is_dead
+        })
+    }
+
+    /// Under the lock, before something may become receivable: those who poll a pollable queue are told.
+    fn tell(&self) {
+        if let Some(bell) = self.bell {
+            self.head.latch.tell(bell);
+        }
+    }
+
+    /// The same before the end of a delivery; one that leaves no item is news only on a closed queue, which may be over then.
+    fn tell_unless(&self, leaves_none: bool) {
+        if !leaves_none || self.is_closed() {
+            self.tell();
+        }
     }
 
     /// Whom an operation wakes, at its end (W2).
@@ -301,7 +347,7 @@ impl<'a> Work<'a> {
         }
         set(&head.waiting, 0);
         set(&head.last_chance, 0);
-        if cfg!(feature = "mutant-work-wakes-one") { ONE } else { EVERYBODY }
+        if mutant!("work-wakes-one") { ONE } else { EVERYBODY }
     }
 }
 
@@ -313,7 +359,7 @@ struct Waiter<'a> {
 
 impl State for Waiter<'_> {
     fn repair(&self) {
-        if !cfg!(feature = "mutant-work-no-repair") {
+        if !mutant!("work-no-repair") {
             self.work.table.repair();
         }
         // The dead owner may have cleared this, and not woken anybody.

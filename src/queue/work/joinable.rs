@@ -9,8 +9,10 @@ use crate::queue::work::queue::WorkQueue;
 use crate::queue::work::store::WorkLimits;
 use crate::sync::linux::Linux;
 use crate::sync::patience::{GaveUp, Patience};
+use crate::sys::eventfd::Bell;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A bounded queue whose items are finished by [`task_done`](Self::task_done), and [`join`](Self::join) waits until all are.
@@ -140,6 +142,11 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
 }
 
 impl<T> JoinableQueue<T> {
+    /// As [`WorkQueue`]'s.
+    pub(in crate::queue) fn set_bell(&mut self, bell: Arc<Bell>) {
+        self.work.set_bell(bell);
+    }
+
     /// Finishes the oldest item that this thread has received and not finished. Items of a parent are not its child's.
     ///
     /// # Errors

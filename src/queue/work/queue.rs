@@ -8,10 +8,12 @@ use crate::queue::work::store::{Store, WorkLimits};
 use crate::shm::Region;
 use crate::sync::linux::Linux;
 use crate::sync::patience::{GaveUp, Patience};
+use crate::sys::eventfd::Bell;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A bounded queue whose items are delivered, and acknowledged when their work is done: a worker that dies loses nothing.
@@ -263,6 +265,11 @@ impl<T> WorkQueue<T> {
     pub fn glance(&self) -> [usize; 3] {
         let counts = self.store.work().glance();
         [counts.ready, counts.leased, counts.dead].map(|count| count as usize)
+    }
+
+    /// Makes this handle, and its later copies, those of a pollable queue.
+    pub(in crate::queue) fn set_bell(&mut self, bell: Arc<Bell>) {
+        self.store.bell = Some(bell);
     }
 
     /// Waits until nothing is ready or on delivery; how many dead letters there are then.

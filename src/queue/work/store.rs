@@ -4,11 +4,14 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::prim::{AtomicU32, AtomicU64};
+use crate::queue::gate;
 use crate::queue::work::blocks::BLOCKS_MAX;
 use crate::queue::work::core::{Work, WorkHead};
 use crate::queue::work::slot::Slot;
 use crate::queue::work::table::Holder;
 use crate::shm::{Region, Shared, ShmSafe, roster};
+use crate::sys::eventfd::Bell;
+use std::sync::Arc;
 
 /// What a work queue holds at most, and how often it delivers an item.
 ///
@@ -90,6 +93,8 @@ pub(crate) struct Store {
     holders: Shared<[Holder]>,
     links: Shared<[AtomicU32]>,
     words: Shared<[AtomicU64]>,
+    /// Of a pollable queue.
+    pub(crate) bell: Option<Arc<Bell>>,
 }
 
 impl Store {
@@ -114,6 +119,7 @@ impl Store {
             holders: region.place_slice(items, |_| Holder::new())?,
             words: region.place_slice(blocks * BLOCK_WORDS, |_| AtomicU64::new(0))?,
             links: region.place_slice(blocks, |_| AtomicU32::new(0))?,
+            bell: None,
         };
         store.work().found();
         Ok(store)
@@ -123,6 +129,7 @@ impl Store {
     pub(crate) fn work(&self) -> Work<'_> {
         let me = roster::me();
         Work::new(&self.head, &self.slots, &self.holders, &self.links, &self.words, me)
+            .with_bell(self.bell.as_deref().map(|bell| bell as &dyn gate::Bell))
     }
 
     pub(crate) fn items(&self) -> usize {

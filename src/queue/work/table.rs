@@ -149,7 +149,7 @@ impl Table<'_> {
         let attempts = before.saturating_add(1);
         slot.lease.store(lease, Ordering::Relaxed);
         head.next_lease.store(lease + 1, Ordering::Relaxed);
-        if cfg!(feature = "mutant-work-attempts-after-lease") {
+        if mutant!("work-attempts-after-lease") {
             slot.commit(Standing { kind: Kind::Leased, holder: me, attempts: before });
         }
         slot.commit(Standing { kind: Kind::Leased, holder: me, attempts });
@@ -196,7 +196,7 @@ impl Table<'_> {
         }
         match kind {
             Kind::Dead => head.dead.insert_from_back(self.slots, index),
-            Kind::Ready if cfg!(feature = "mutant-work-requeue-at-end") => {
+            Kind::Ready if mutant!("work-requeue-at-end") => {
                 head.ready.push_back(self.slots, index);
             }
             Kind::Ready => head.ready.insert_from_front(self.slots, index),

@@ -42,7 +42,7 @@ impl Setting for Beside {
 
     /// `Linux::sleep` does this: whoever the kernel wakes for a death wakes all on the echo.
     fn alarmed<K: Kernel>(&self, kernel: &K) {
-        if !cfg!(feature = "mutant-cond-alarm-wakes-one") {
+        if !mutant!("cond-alarm-wakes-one") {
             kernel.echo(&self.alarm);
         }
     }

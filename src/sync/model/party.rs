@@ -81,7 +81,7 @@ impl Party {
         if self.owes.get() {
             self.release_owed();
         }
-        if !cfg!(feature = "mutant-no-alarm") {
+        if !mutant!("no-alarm") {
             self.pending.set(Some(alarm.addr()));
         }
     }
@@ -92,7 +92,7 @@ impl Party {
 
     fn release_owed(&self) {
         if let Some(alarm) = self.pending.get()
-            && !cfg!(feature = "mutant-no-owed-wake")
+            && !mutant!("no-owed-wake")
         {
             self.step();
             self.world.wake(alarm, 1);
@@ -162,7 +162,7 @@ impl Kernel for Party {
             watches.extend([life, Watch::Word(word, owner)]);
         } else if let Some((position, seen, flag)) = sleep.world {
             let (flag, position) = (zero(flag), Watch::LowHalf(position, seen as u32));
-            match cfg!(feature = "mutant-version-first") {
+            match mutant!("version-first") {
                 true => watches.extend([position, flag]),
                 false => watches.extend([flag, position]),
             }

@@ -193,7 +193,7 @@ fn shuttle_semaphore_two_permits_with_deaths() {
     explore(20, || run(4, 2, 2, 120, once_or_twice));
 }
 
-/// Four parties and three places; a party may die with two permits.
+/// Four parties and two places; a party may die with two permits.
 #[test]
 fn shuttle_semaphore_crowded_with_deaths() {
     explore(15, || {
@@ -207,6 +207,23 @@ fn shuttle_semaphore_crowded_with_deaths() {
             if let Some(second) = second {
                 watched.release(party, second);
             }
+        });
+    });
+}
+
+/// Two of the four wait for a place while there are permits, which the others take and give back meanwhile.
+#[test]
+fn shuttle_semaphore_crowded_beside_quick_ones() {
+    explore(25, || {
+        run(4, 8, 0, 1, |party, watched| {
+            let first = watched.acquire(party, Patience::FOREVER).unwrap();
+            // The others may fall asleep in this time.
+            for _ in 0..random(100) {
+                party.heavy_fence();
+            }
+            let second = watched.acquire(party, Patience::FOREVER).unwrap();
+            watched.release(party, first);
+            watched.release(party, second);
         });
     });
 }
