@@ -115,13 +115,14 @@ impl Search {
     fn run(mut self, top: PathBuf) -> Result<(String, usize), Box<dyn Error>> {
         let mut folders = vec![top];
         while let Some(folder) = folders.pop() {
-            let entries = match fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    self.unreadable.push((folder, error.to_string()));
-                    continue;
-                }
-            };
+            let entries =
+                match fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+                    Ok(entries) => entries,
+                    Err(error) => {
+                        self.unreadable.push((folder, error.to_string()));
+                        continue;
+                    }
+                };
             for entry in entries {
                 match entry.file_type() {
                     Ok(kind) if kind.is_dir() => folders.push(entry.path()),

@@ -173,8 +173,7 @@ impl Drop for Made {
 /// `None` if the user asked for help.
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, String> {
     use lexopt::prelude::*;
-    let mut options =
-        Options { folder: None, to: None, pixels: 200, workers: available_workers() };
+    let mut options = Options { folder: None, to: None, pixels: 200, workers: available_workers() };
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Short('p') | Long("pixels") => {

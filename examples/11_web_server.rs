@@ -30,8 +30,8 @@
 //!     └─ worker-2: …                                    ──▶ …
 //! ```
 //!
-//! A worker serves one connection at a time, so a slow client costs one worker for [`http::PATIENCE`] at most. The server is bound to the
-//! loopback address: it shows how processes work together, and is not hardened for the net.
+//! A worker serves one connection at a time, so a slow client costs one worker, until the patience with it ends. The server is
+//! bound to the loopback address: it shows how processes work together, and is not hardened for the net.
 //!
 //! The exit status is 1 if the server cannot go on, and 2 for arguments that make no sense.
 
@@ -56,15 +56,16 @@ use std::time::{Duration, Instant};
 const USAGE: &str = "\
 Serves HTTP on the loopback address with several processes.
 
-Usage: 11_web_server [--port N] [--workers N] [--for-seconds N]
+Usage: 11_web_server [--port N] [--workers N] [--for-seconds N] [--patience-ms N]
 
   -p, --port N          the port, or 0 for any that is free (default: 8011)
   -w, --workers N       how many workers, from 1 to 64 (default: one for each processor, and at least two)
   -s, --for-seconds N   ends by itself after so long (default: at SIGTERM or Ctrl-C)
+      --patience-ms N   how long a client may take to send a request (default: 20000)
 ";
 
 /// What is under way when the server is to end has so long.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(30);
 /// So many workers may end within so long; beyond that something is wrong that a replacement does not cure.
 const DEATHS_MAX: usize = 20;
 const DEATHS_WITHIN: Duration = Duration::from_secs(10);
@@ -73,6 +74,7 @@ struct Options {
     port: u16,
     workers: usize,
     ends: Option<Instant>,
+    patience: Duration,
 }
 
 fn main() -> ExitCode {
@@ -94,6 +96,7 @@ struct Server {
     stop: (PipeReader, PipeWriter),
     scoreboard: Scoreboard,
     workers: Vec<Child<()>>,
+    patience: Duration,
     /// SIGTERM and SIGINT, as something to wait for.
     signals: SignalFd,
 }
@@ -111,6 +114,7 @@ impl Server {
             stop: std::io::pipe()?,
             scoreboard: Scoreboard::new(options.workers)?,
             workers: Vec::new(),
+            patience: options.patience,
             signals: SignalFd::new(&wanted)?,
         };
         for seat in 0..options.workers {
@@ -125,8 +129,8 @@ impl Server {
 
     fn fork(&self, seat: usize) -> offspring::Result<Child<()>> {
         let (listener, stop, scoreboard) = (&self.listener, &self.stop.0, &self.scoreboard);
-        let builder = Builder::new().name(format!("worker-{}", seat + 1));
-        builder.spawn(move || Worker { listener, stop, scoreboard, seat }.run())
+        let worker = Worker { listener, stop, scoreboard, patience: self.patience, seat };
+        Builder::new().name(format!("worker-{}", seat + 1)).spawn(|| worker.run())
     }
 
     /// Replaces workers until it is told to end, or the time is over.
@@ -189,6 +193,7 @@ struct Worker<'a> {
     listener: &'a TcpListener,
     stop: &'a PipeReader,
     scoreboard: &'a Scoreboard,
+    patience: Duration,
     seat: usize,
 }
 
@@ -205,7 +210,8 @@ impl Worker<'_> {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     // Whatever goes wrong with a client is no reason to end: it is gone, and the next one comes.
-                    let _ = Visitor::new(stream, self.stop).and_then(|visitor| self.serve(visitor));
+                    let visitor = Visitor::new(stream, self.stop, self.patience);
+                    let _ = visitor.and_then(|visitor| self.serve(visitor));
                 }
                 // Another worker was faster, or the client has left already.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -255,7 +261,8 @@ impl Worker<'_> {
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, String> {
     use lexopt::prelude::*;
     let workers = available_workers().clamp(2, 64);
-    let mut options = Options { port: 8011, workers, ends: None };
+    let mut options =
+        Options { port: 8011, workers, ends: None, patience: Duration::from_secs(20) };
     while let Some(arg) = parser.next().map_err(|error| error.to_string())? {
         match arg {
             Short('p') | Long("port") => {
@@ -267,6 +274,10 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Options>, String> {
             Short('s') | Long("for-seconds") => {
                 let seconds = terminal::number(&mut parser, "--for-seconds", 0, 1_000_000)?;
                 options.ends = Some(Instant::now() + Duration::from_secs(seconds));
+            }
+            Long("patience-ms") => {
+                let millis = terminal::number(&mut parser, "--patience-ms", 1, 3_600_000)?;
+                options.patience = Duration::from_millis(millis);
             }
             Short('h') | Long("help") => return Ok(None),
             other => return Err(other.unexpected().to_string()),

@@ -5,10 +5,8 @@ use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// A request must be there so long after its first byte, and an answer be taken so long after it is given.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection may be silent for so long between two requests.
-const KEPT_ALIVE: Duration = Duration::from_secs(2);
+const KEPT_ALIVE: Duration = Duration::from_secs(5);
 const HEAD_BYTES_MAX: usize = 8 << 10;
 const BODY_BYTES_MAX: usize = 64 << 10;
 
@@ -69,14 +67,20 @@ struct Head {
 pub(crate) struct Visitor<'a> {
     stream: TcpStream,
     stop: &'a PipeReader,
+    /// A request must be there so long after its first byte, and an answer be taken so long after it is given.
+    patience: Duration,
     buffer: Vec<u8>,
 }
 
-impl Visitor<'_> {
-    pub(crate) fn new(stream: TcpStream, stop: &PipeReader) -> io::Result<Visitor<'_>> {
+impl<'a> Visitor<'a> {
+    pub(crate) fn new(
+        stream: TcpStream,
+        stop: &'a PipeReader,
+        patience: Duration,
+    ) -> io::Result<Visitor<'a>> {
         stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Visitor { stream, stop, buffer: Vec::new() })
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Visitor { stream, stop, patience, buffer: Vec::new() })
     }
 
     /// Whether the server is to end.
@@ -92,14 +96,14 @@ impl Visitor<'_> {
         let ready = wait_any_timeout(&[&self.stream, self.stop], KEPT_ALIVE);
         // The client first: what it has sent is answered, although the server is to end.
         match ready.map_err(io::Error::other)?.first() {
-            Some(0) => Ok(self.fill(Instant::now() + PATIENCE)? > 0),
+            Some(0) => Ok(self.fill(Instant::now() + self.patience)? > 0),
             _ => Ok(false),
         }
     }
 
     /// The next request, or what is to be said about it before the connection is closed.
     pub(crate) fn read(&mut self) -> io::Result<Result<Request, Answer>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         match self.read_by(deadline) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Ok(Err(Answer::new(408, "the request is not there in time\n")))

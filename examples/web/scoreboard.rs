@@ -88,7 +88,10 @@ impl fmt::Display for Scoreboard {
             let state = STATES.get(state as usize).map_or("?", |(_, name)| name);
             let since = now.saturating_sub(since) as f64 / 1000.0;
             let name = format!("worker-{number}");
-            writeln!(f, "{name:<11}  {pid:>7}  {state:<8}  {since:>6.1} s  {requests:>10}  {starts:>6}")?;
+            writeln!(
+                f,
+                "{name:<11}  {pid:>7}  {state:<8}  {since:>6.1} s  {requests:>10}  {starts:>6}"
+            )?;
         }
         Ok(())
     }
