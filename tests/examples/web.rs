@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// Whether the server has closed the connection, with nothing left in it.
-    fn is_over(mut self) -> bool {
+    fn is_over(&mut self) -> bool {
         matches!(self.0.read(&mut [0]), Ok(0))
     }
 }
