@@ -3,6 +3,12 @@
 
 mod support;
 
+mod examples {
+    pub(crate) mod pool;
+    pub(crate) mod web;
+}
+
+use examples::{pool, web};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::Read;
@@ -19,6 +25,12 @@ const CRASH: &str = "03_crash";
 const QUEUE: &str = "04_queue";
 const PIPE: &str = "05_pipe";
 const LOCKS: &str = "06_locks";
+const POOL: &str = "07_pool";
+const EXECUTOR: &str = "08_executor";
+const PIPELINE: &str = "09_pipeline";
+const IMAGES: &str = "10_resize_images";
+const SERVER: &str = "11_web_server";
+const SURVIVE: &str = "12_survive";
 
 fn main() {
     support::run(&[
@@ -37,6 +49,14 @@ fn main() {
         case!(queue_loses_nothing),
         case!(pipe_asks_and_is_answered),
         case!(locks_play_their_scenes),
+        case!(pool::pool_counts_primes),
+        case!(pool::executor_finds_the_same),
+        case!(pool::pipeline_keeps_all_jobs),
+        case!(pool::images_become_small),
+        case!(pool::survive_has_one_outcome_each),
+        case!(web::answers_and_refuses),
+        case!(web::has_no_patience_with_slow_clients),
+        case!(web::replaces_the_killed_and_drains),
     ])
 }
 
@@ -113,6 +133,12 @@ fn bad_arguments_get_one_line_and_status_2() {
         (PIPE, &["--requests", "0"]),
         (LOCKS, &["spinlock"]),
         (LOCKS, &["mutex", "event"]),
+        (POOL, &["--workers", "0"]),
+        (EXECUTOR, &["one", "two"]),
+        (PIPELINE, &["--workers", "1"]),
+        (IMAGES, &["--to", "somewhere"]),
+        (SERVER, &["--port", "65536"]),
+        (SURVIVE, &["me"]),
     ];
     for (name, args) in bad {
         let (out, err, status) = run(name, args);
@@ -123,7 +149,9 @@ fn bad_arguments_get_one_line_and_status_2() {
 }
 
 fn help_is_no_error() {
-    for name in [RACE, COUNT, CRASH, QUEUE, PIPE, LOCKS] {
+    let early = [RACE, COUNT, CRASH, QUEUE, PIPE, LOCKS];
+    let late = [POOL, EXECUTOR, PIPELINE, IMAGES, SERVER, SURVIVE];
+    for name in early.into_iter().chain(late) {
         let (out, err, status) = run(name, &["--help"]);
         assert_eq!((err.as_str(), status), ("", 0));
         assert!(out.contains(&format!("Usage: {name}")), "{out}");
