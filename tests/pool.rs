@@ -31,11 +31,16 @@ fn main() {
         case!(map::waiting_for_several),
         case!(map::callbacks),
         case!(map::futures_without_a_thread),
+        case!(map::futures_under_tokio),
         case!(failures::each_end_of_a_worker_has_its_error),
         case!(failures::killed_idle_worker_is_replaced),
         case!(failures::crashing_task_stops_after_its_attempts),
         case!(failures::failing_initializer_is_an_error),
         case!(failures::supervisor_killed),
         case!(failures::shutdown_forms),
+        case!(failures::workers_ignore_interrupts),
+        case!(failures::two_hundred_workers),
+        case!(failures::big_arguments_in_flight),
+        case!(failures::inherited_handles_do_nothing),
     ])
 }

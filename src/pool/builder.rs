@@ -13,7 +13,7 @@ use crate::pool::word::ATTEMPTS_MAX;
 use crate::process::{Builder, available_workers};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// Options of a [`Pool`].
@@ -114,7 +114,7 @@ impl PoolBuilder {
     }
 
     /// How many workers that died *without a task to blame* (idle, or in the initialiser) are replaced within `period`: 5 in 10 s if not
-    /// set. One more, and the pool fails. From the second one on, forks are delayed: 10 ms, 20 ms, … up to a second. A worker that
+    /// set. One more, and the pool fails. From the second one in a row that has not done any task, forks are delayed: 10 ms, 20 ms, … up to a second. A worker that
     /// dies with a task is replaced at once and without limit; that task's attempts are what is limited.
     pub fn restart_limit(mut self, intensity: u32, period: Duration) -> PoolBuilder {
         self.plan.restarts = Restarts { intensity, period };
@@ -176,7 +176,8 @@ impl PoolBuilder {
         }
         let (desk, supervisor) = (Arc::new(Desk::new(shop, owner)), Mutex::new(Some(supervisor)));
         let on_demand = plan.on_demand;
-        Ok(Pool { desk, supervisor, name, on_demand, drop_timeout: self.drop_timeout })
+        let news = OnceLock::new();
+        Ok(Pool { desk, supervisor, news, name, on_demand, drop_timeout: self.drop_timeout })
     }
 }
 

@@ -5,9 +5,9 @@
 
 use crate::pool::error::TaskError;
 use crate::pool::job::{Done, Job, captures_nothing, fail, function};
+use crate::pool::wire;
 use crate::pool::worker::encode_panic;
 use crate::process::PanicReport;
-use crate::queue::codec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
@@ -48,8 +48,8 @@ impl Chunk {
             self.bytes.extend_from_slice(&[0; HEAD]);
         }
         let before = self.bytes.len();
-        match codec::encode(item, &mut self.bytes) {
-            Ok(_) => {
+        match wire::encode(item, &mut self.bytes) {
+            Ok(()) => {
                 self.count += 1;
                 Ok(())
             }
@@ -80,7 +80,7 @@ where
             return fail(Done::Undecodable, "decode a chunk: it has no head", output);
         };
         for _ in 0..u32::from_ne_bytes(*count) {
-            let item: A = match codec::decode(items) {
+            let item: A = match wire::decode(items) {
                 Ok((item, rest)) => {
                     items = &items[items.len() - rest..];
                     item
@@ -107,7 +107,7 @@ where
     output.push(VALUE);
     let called = catch_unwind(AssertUnwindSafe(|| {
         let result = function::<F>()(item);
-        codec::encode(&result, output).map(drop)
+        wire::encode(&result, output)
     }));
     match called {
         Ok(Ok(())) => {}
@@ -138,7 +138,7 @@ pub(super) fn open<R: DeserializeOwned>(
             return Err("decode a chunk: it ends too early".to_owned());
         };
         if tag == VALUE {
-            match codec::decode::<R>(rest) {
+            match wire::decode::<R>(rest) {
                 Ok((value, left)) => {
                     bytes = &rest[rest.len() - left..];
                     each(Ok(value));

@@ -96,6 +96,15 @@ impl Desk {
         self.owner.is_this()
     }
 
+    /// Panics in a process that inherited it.
+    #[inline]
+    pub(super) fn insist_own(&self) {
+        assert!(
+            self.is_own(),
+            "expected a task that this process submitted; this one was inherited by fork, and is the parent's"
+        );
+    }
+
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,7 +5,8 @@
 //!   event loop: the descriptor is readable ─▶ dispatch: silence it, then wake the wakers of what is done
 //! ```
 //!
-//! A worker that dies between outcome and ringing is made up for by the supervisor, which rings after every death.
+//! A worker that dies between outcome and ringing is made up for by the supervisor, which rings after every death. The supervisor's own
+//! death makes the descriptor readable, too: that is its pidfd, behind the same epoll descriptor.
 
 use crate::pool::desk::{Desk, Ticket};
 use crate::pool::error::TaskError;
@@ -13,13 +14,14 @@ use crate::pool::slot::POLLER;
 use crate::pool::submit::{Pool, TaskOptions};
 use crate::pool::task::Task;
 use crate::pool::{job, word::Kind};
+use crate::sys::epoll::AnyOf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 /// What is called when a task is done.
@@ -46,7 +48,13 @@ impl AsFd for Pool {
     /// Readable when tasks have an outcome for which a future or a callback waits: call [`dispatch`](Pool::dispatch) then. It does not change as
     /// long as the pool lives.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.desk.shop.told.as_fd()
+        let told = self.desk.shop.told.as_fd();
+        let news = self.news.get_or_init(|| {
+            let supervisor = self.supervisor.lock().unwrap_or_else(PoisonError::into_inner);
+            // Where there is no descriptor left, the death of the supervisor is no news.
+            supervisor.as_ref().and_then(|child| AnyOf::new(&[told, child.as_fd()]).ok())
+        });
+        news.as_ref().map_or(told, AnyOf::as_fd)
     }
 }
 
@@ -96,6 +104,14 @@ impl Pool {
         // First, so that what comes from now on rings again.
         self.desk.shop.told.silence();
         self.desk.shop.look_at_all();
+        if self.desk.shop.failure().is_some()
+            && let Some(Some(news)) = self.news.get()
+            && let Ok(supervisor) = self.supervisor.try_lock()
+            && let Some(supervisor) = supervisor.as_ref()
+        {
+            // It is dead, and would be news for ever.
+            news.leave_out(supervisor.as_fd());
+        }
         let mut count = 0;
         for ticket in self.desk.done_tickets() {
             let (mut waker, mut callback) = (None, None);

@@ -8,7 +8,7 @@
     reason = "calls a function by its address, and makes values that have no bytes"
 )]
 
-use crate::queue::codec;
+use crate::pool::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
@@ -64,8 +64,8 @@ where
             Err(text) => return fail(Done::Undecodable, &text, output),
         };
         let result = function::<F>()(argument);
-        match codec::encode(&result, output) {
-            Ok(_) => Done::Value,
+        match wire::encode(&result, output) {
+            Ok(()) => Done::Value,
             Err(error) => {
                 fail(Done::Unencodable, &format!("encode a {}: {error}", type_name::<R>()), output)
             }
@@ -91,7 +91,7 @@ pub(super) fn function<F: Copy>() -> F {
 
 /// All of the bytes as one value, or why not.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match codec::decode(bytes) {
+    match wire::decode(bytes) {
         Ok((value, 0)) => Ok(value),
         Ok((_, rest)) => Err(format!("decode a {}: {rest} bytes are left over", type_name::<T>())),
         Err(error) => Err(format!("decode a {}: {error}", type_name::<T>())),

@@ -4,6 +4,7 @@
 //! woken when half of that is done, so that neither it nor the workers change between sleep and work for each item.
 
 use crate::deadline::Deadline;
+use crate::error::Result;
 use crate::pool::Pool;
 use crate::pool::chunk::{self, Chunk};
 use crate::pool::desk::Closed;
@@ -83,6 +84,24 @@ struct Flight {
     count: u32,
 }
 
+/// A slot that goes back if nothing is put into it.
+struct Unused<'a> {
+    pool: &'a Pool,
+    slot: u32,
+}
+
+impl Unused<'_> {
+    fn into_slot(self) -> u32 {
+        std::mem::ManuallyDrop::new(self).slot
+    }
+}
+
+impl Drop for Unused<'_> {
+    fn drop(&mut self) {
+        self.pool.desk.release(self.slot);
+    }
+}
+
 /// A `map` under way.
 struct Mapping<'a, R> {
     pool: &'a Pool,
@@ -107,7 +126,7 @@ impl Pool {
         &self,
         f: F,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<R>, TaskError>
+    ) -> std::result::Result<Vec<R>, TaskError>
     where
         F: Fn(A) -> R + Copy,
         A: Serialize + DeserializeOwned,
@@ -125,7 +144,7 @@ impl Pool {
         options: MapOptions,
         _f: F,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<R>, TaskError>
+    ) -> std::result::Result<Vec<R>, TaskError>
     where
         F: Fn(A) -> R + Copy,
         A: Serialize + DeserializeOwned,
@@ -155,7 +174,7 @@ impl Pool {
         options: MapOptions,
         _f: F,
         items: impl IntoIterator<Item = A>,
-    ) -> Vec<Result<R, TaskError>>
+    ) -> Vec<std::result::Result<R, TaskError>>
     where
         F: Fn(A) -> R + Copy,
         A: Serialize + DeserializeOwned,
@@ -164,7 +183,7 @@ impl Pool {
         let job = chunk::call_each::<F, A, R>();
         let (values, errors) = Mapping::run(self, options, job, items.into_iter());
         let untold = || Err(TaskError::Cancelled);
-        let mut results: Vec<Result<R, TaskError>> =
+        let mut results: Vec<std::result::Result<R, TaskError>> =
             values.into_iter().map(|value| value.map_or_else(untold, Ok)).collect();
         for (index, error) in errors {
             results[index] = Err(error);
@@ -200,8 +219,17 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         let mut has_more = true;
         while has_more || !mapping.flights.is_empty() {
             while has_more && mapping.flights.len() < mapping.window {
+                let slot = match mapping.take_slot() {
+                    Ok(Some(slot)) => slot,
+                    Ok(None) => break,
+                    Err(text) => {
+                        mapping.refuse(&mut items, &text);
+                        has_more = false;
+                        break;
+                    }
+                };
                 size = mapping.next_size(size, items.size_hint().0);
-                has_more = mapping.feed(&mut items, &mut chunk, size);
+                has_more = mapping.feed(&mut items, &mut chunk, size, slot);
             }
             mapping.send();
             if mapping.collect() == 0 && !mapping.flights.is_empty() {
@@ -222,14 +250,30 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         share.min((2 * last).clamp(FIRST_CHUNK, 1 << 16)).max(1)
     }
 
-    /// Makes one chunk a task; false when there are no more items.
+    /// A slot for the next chunk. Waits for one only if this `map` has none at all: what it has must be collected first.
+    fn take_slot(&self) -> std::result::Result<Option<u32>, String> {
+        let desk = &self.pool.desk;
+        if desk.shop.mode() != Mode::Open {
+            return Err(self.pool.closed().to_string());
+        }
+        match desk.try_take() {
+            None if self.flights.is_empty() => {
+                desk.take(Deadline::NEVER).map_err(|Closed| self.pool.closed().to_string())
+            }
+            slot => Ok(slot),
+        }
+    }
+
+    /// Makes one chunk a task in `slot`; false when there are no more items.
     fn feed<A: Serialize>(
         &mut self,
         items: &mut impl Iterator<Item = A>,
         chunk: &mut Chunk,
         size: usize,
+        slot: u32,
     ) -> bool {
         chunk.clear();
+        let slot = Unused { pool: self.pool, slot };
         let first = self.values.len();
         let mut has_more = true;
         while (chunk.count() as usize) < size && chunk.byte_count() < CHUNK_BYTES_MAX {
@@ -246,15 +290,11 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         }
         let count = chunk.count();
         if count > 0
-            && let Err(text) = self.launch(first, count, chunk.finish())
+            && let Err(error) = self.launch(slot, first, count, chunk.finish())
         {
+            let text = error.to_string();
             let errors = (0..count as usize).map(|nth| first + nth);
             self.errors.extend(errors.map(|at| (at, TaskError::NotSubmitted(text.clone()))));
-            let is_over = self.pool.desk.shop.mode() != Mode::Open;
-            if is_over || self.pool.desk.shop.failure().is_some() {
-                self.refuse(&mut *items, &text);
-                has_more = false;
-            }
         }
         if self.options.stop_at_error && !self.errors.is_empty() {
             self.stop();
@@ -264,26 +304,15 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         has_more
     }
 
-    fn launch(&mut self, first: usize, count: u32, argument: &[u8]) -> Result<(), String> {
-        let desk = &self.pool.desk;
-        let slot = match desk.try_take() {
-            Some(slot) if desk.shop.mode() == Mode::Open => slot,
-            Some(slot) => {
-                desk.release(slot);
-                return Err(self.pool.closed().to_string());
-            }
-            None => {
-                // Others have them all. What this thread holds must get done first.
-                self.send();
-                self.collect();
-                match desk.take(Deadline::NEVER) {
-                    Ok(Some(slot)) => slot,
-                    Ok(None) | Err(Closed) => return Err(self.pool.closed().to_string()),
-                }
-            }
-        };
-        let filled = self.pool.fill(slot, self.options.task, self.job, argument);
-        filled.map_err(|error| error.to_string())?;
+    fn launch(
+        &mut self,
+        slot: Unused<'_>,
+        first: usize,
+        count: u32,
+        argument: &[u8],
+    ) -> Result<()> {
+        let slot = slot.into_slot();
+        self.pool.fill(slot, self.options.task, self.job, argument)?;
         self.pool.commit(slot);
         self.pending.push(slot);
         self.flights.push(Flight { slot, first, count });

@@ -19,6 +19,7 @@ mod submit;
 mod supervisor;
 mod task;
 mod watch;
+mod wire;
 mod word;
 mod worker;
 

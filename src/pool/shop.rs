@@ -92,6 +92,9 @@ pub(super) struct Seat {
     pub(super) report_bytes: AtomicU32,
     /// Whether it runs a task, or did when it died. Written by it; cleared before a fork.
     pub(super) busy: AtomicU32,
+    /// Whether it has done a task. Written by it; cleared before a fork.
+    pub(super) has_worked: AtomicU32,
+    _unused: [u32; 3],
 }
 
 /// No slot.
@@ -358,6 +361,13 @@ impl Head {
 impl Seat {
     fn new() -> Seat {
         let zero = || AtomicU32::new(0);
-        Seat { worker: zero(), slot: AtomicU32::new(NO_SLOT), report_bytes: zero(), busy: zero() }
+        Seat {
+            worker: zero(),
+            slot: AtomicU32::new(NO_SLOT),
+            report_bytes: zero(),
+            busy: zero(),
+            has_worked: zero(),
+            _unused: [0; 3],
+        }
     }
 }

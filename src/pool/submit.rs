@@ -9,24 +9,25 @@ use crate::pool::future::Callback;
 use crate::pool::job::{self, Job};
 use crate::pool::slot::{POLLER, Part};
 use crate::pool::task::Task;
+use crate::pool::wire;
 use crate::pool::word::Kind;
 use crate::process::Child;
-use crate::queue::codec;
 use crate::shm::roster;
+use crate::sys::epoll::AnyOf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Worker processes that run functions on arguments: the crate's answer to Python's `Pool` and `ProcessPoolExecutor`.
 ///
 /// - **Function**: a fn item, or a closure that captures nothing; anything else does not compile. The workers are forks, and have every
 ///   function that this program had when the pool was made (not those of libraries that were loaded later).
-/// - **Arguments and results** are any serde types, encoded with [`postcard`](https://docs.rs/postcard); a `Vec<u8>` travels as it is. They have
+/// - **Arguments and results** are any serde types, encoded with [`postcard`](https://docs.rs/postcard); vectors of numbers travel as they are. They have
 ///   no limit of size but the machine's memory.
 /// - **One outcome a task**: a value or a [`TaskError`]. A panic is an error of its task, and the worker lives on. The death of a worker, in any
 ///   way, is an error of the one task that it ran; or that task is begun again, if it has [retries](TaskOptions::retries). The worker is
@@ -65,6 +66,8 @@ pub struct Pool {
     pub(super) desk: Arc<Desk>,
     /// `None` once it has been joined.
     pub(super) supervisor: Mutex<Option<Child<()>>>,
+    /// What pollers poll; made when somebody asks.
+    pub(super) news: OnceLock<Option<AnyOf>>,
     pub(super) name: String,
     pub(super) on_demand: bool,
     pub(super) drop_timeout: Duration,
@@ -200,8 +203,8 @@ impl Pool {
     ) -> Result<T> {
         let mut buffer = SCRATCH.take();
         buffer.clear();
-        let result = match codec::encode(argument, &mut buffer) {
-            Ok(bytes) => Ok(then(bytes)),
+        let result = match wire::encode(argument, &mut buffer) {
+            Ok(()) => Ok(then(&buffer)),
             Err(error) => {
                 let object = format!("an argument of type {}", type_name::<A>());
                 Err(Error::new(ErrorKind::Encoding, "encode", object, error.to_string()))

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// The first back-off, after the second worker in a row that died without a task; it doubles up to the longest.
+/// The first back-off, after the second worker in a row that died before it had done a task; it doubles up to the longest.
 const BACK_OFF: Duration = Duration::from_millis(10);
 const BACK_OFF_LONGEST: Duration = Duration::from_secs(1);
 
@@ -40,6 +40,8 @@ struct Supervisor<'a> {
     losses: VecDeque<Instant>,
     /// No fork before this.
     not_before: Option<Instant>,
+    /// How many workers in a row were lost before they had done a task.
+    streak: u32,
     asked_to_end: bool,
 }
 
@@ -56,6 +58,7 @@ pub(super) fn supervise(shop: &Arc<Shop>, plan: &Arc<Plan>) {
         births: 0,
         losses: VecDeque::new(),
         not_before: None,
+        streak: 0,
         asked_to_end: false,
     };
     while supervisor.round() {}
@@ -120,14 +123,17 @@ impl Supervisor<'_> {
         }
         let was_busy = seat.busy.load(Ordering::Acquire) != 0;
         match end {
-            Ok(Leave::Uninitialized) => self.lost(Failure::Initializer, worker.seat),
-            Err(_) if !was_busy && !worker.is_ended => self.lost(Failure::Restarts, worker.seat),
+            Ok(Leave::Uninitialized) => self.lost(Failure::Initializer, worker.seat, false),
+            Err(_) if !was_busy && !worker.is_ended => {
+                let has_worked = seat.has_worked.load(Ordering::Relaxed) != 0;
+                self.lost(Failure::Restarts, worker.seat, has_worked)
+            }
             _ => {}
         }
     }
 
     /// A worker was lost without a task to blame, or could not be forked.
-    fn lost(&mut self, failure: Failure, blame: u32) {
+    fn lost(&mut self, failure: Failure, blame: u32, has_worked: bool) {
         let now = Instant::now();
         let period = self.plan.restarts.period;
         self.losses.retain(|&loss| now.duration_since(loss) < period);
@@ -136,7 +142,8 @@ impl Supervisor<'_> {
             self.shop.head.blame.store(blame, Ordering::Relaxed);
             self.shop.fail(failure);
         }
-        if let Some(doublings) = (self.losses.len() as u32).checked_sub(2) {
+        self.streak = if has_worked { 0 } else { self.streak.saturating_add(1) };
+        if let Some(doublings) = self.streak.checked_sub(2) {
             let pause = BACK_OFF.saturating_mul(1 << doublings.min(16)).min(BACK_OFF_LONGEST);
             self.not_before = Some(now + pause);
         }
@@ -251,7 +258,8 @@ impl Supervisor<'_> {
             let vacant = (0..seats).find(|&seat| self.is_vacant(seat));
             let Some(seat) = self.orphans().next().or(vacant) else { return };
             if let Err(error) = self.fork(seat) {
-                self.lost(Failure::Fork, error.raw_os_error().unwrap_or(0).unsigned_abs());
+                let errno = error.raw_os_error().unwrap_or(0).unsigned_abs();
+                self.lost(Failure::Fork, errno, false);
                 self.not_before.get_or_insert(Instant::now() + BACK_OFF);
                 return;
             }
@@ -263,6 +271,7 @@ impl Supervisor<'_> {
         let head = &self.shop.head;
         head.seats_used.fetch_max(seat + 1, Ordering::SeqCst);
         self.shop.seat(seat).busy.store(0, Ordering::Relaxed);
+        self.shop.seat(seat).has_worked.store(0, Ordering::Relaxed);
         let name = format!("{}-{}", self.plan.name, self.births);
         let (shop, plan) = (Arc::clone(self.shop), Arc::clone(self.plan));
         let child = Builder::new().name(name).spawn(move || worker::work(&shop, &plan, seat))?;

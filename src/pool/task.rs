@@ -41,13 +41,17 @@ impl<R> Task<R> {
     }
 
     /// Whether it has its outcome. Does not wait.
+    ///
+    /// # Panics
+    /// As all calls: in a process that inherited the handle by fork.
     pub fn is_done(&self) -> bool {
+        self.desk.insist_own();
         if self.desk.is_done(&self.ticket) {
             return true;
         }
         // Perhaps its worker is dead and nobody has said so yet.
         let (shop, slot) = (&self.desk.shop, self.desk.slot_of(&self.ticket));
-        shop.bury(slot, slot.word());
+        shop.look_for_deaths(slot, slot.word());
         self.desk.is_done(&self.ticket)
     }
 
@@ -71,6 +75,7 @@ impl<R> Task<R> {
 
 /// Cancels a task if it has no outcome and is in a state that `applies`; whether this call did.
 pub(super) fn cancel(desk: &Desk, ticket: &Ticket, applies: impl Fn(Kind) -> bool) -> bool {
+    desk.insist_own();
     let (shop, slot) = (&desk.shop, desk.slot_of(ticket));
     loop {
         let word = slot.word();
@@ -122,6 +127,7 @@ impl<R: DeserializeOwned> Task<R> {
     }
 
     pub(super) fn take(&self) -> Result<R, TaskError> {
+        self.desk.insist_own();
         self.is_taken.store(true, std::sync::atomic::Ordering::Relaxed);
         self.desk.collect(&self.ticket, job::decode::<R>)
     }

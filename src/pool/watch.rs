@@ -97,7 +97,8 @@ impl Shop {
         }
     }
 
-    fn look_for_deaths(&self, slot: &Slot, word: Word) {
+    /// The same for one task.
+    pub(super) fn look_for_deaths(&self, slot: &Slot, word: Word) {
         if self.has_failed() {
             return self.resolve_all(Kind::Broken, true);
         }

@@ -148,6 +148,7 @@ impl Worker<'_> {
         }
         let is_ours = slot.step(word, word.as_kind(kind));
         busy.store(0, Ordering::Relaxed);
+        self.shop.seat(self.seat).has_worked.store(1, Ordering::Relaxed);
         if is_ours {
             self.shop.settled(slot);
         }

@@ -1,6 +1,7 @@
 //! The kernel: the only door to libc, nix and memmap2. One call a function, `EINTR` handled, typed results.
 
 pub(crate) mod atfork;
+pub(crate) mod epoll;
 pub(crate) mod eventfd;
 pub(crate) mod fork;
 pub(crate) mod futex;

@@ -46,6 +46,8 @@ pub(crate) fn payloads_of_all_sizes() {
         assert_eq!(task.wait().unwrap(), bytes);
         let task = pool.submit(|n: usize| vec![7u16; n], bytes).unwrap();
         assert_eq!(task.wait().unwrap(), vec![7u16; bytes]);
+        let halves = pool.apply(|numbers: Vec<f64>| numbers.iter().sum::<f64>(), vec![0.5; bytes]);
+        assert_eq!(halves.unwrap(), bytes as f64 / 2.0);
     }
 }
 

@@ -4,8 +4,9 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use offspring::pool::{MapOptions, TaskError, TaskOptions};
-use offspring::{Pool, Task};
+use offspring::{Pool, Shared, Task};
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
@@ -112,7 +113,7 @@ pub(crate) fn supervisors_killed_at_random() {
         let id = supervisor();
         let delay = rng.below(200_000);
         std::thread::scope(|scope| {
-            scope.spawn(move || {
+            let assassin = scope.spawn(move || {
                 (0..delay).for_each(|_| std::hint::spin_loop());
                 sigkill(id);
             });
@@ -132,6 +133,8 @@ pub(crate) fn supervisors_killed_at_random() {
                 }
                 values += 1;
             }
+            // Joined, so that this process has one thread again.
+            assassin.join().unwrap();
         });
         assert!(until(|| children_of(id).is_empty(), LONG));
         drop(pool);
@@ -213,17 +216,23 @@ pub(crate) fn client_killed_whose_forking_thread_has_ended() {
     });
 }
 
+/// How many tasks have begun; made before the pool.
+static BEGUN: OnceLock<Shared<AtomicU32>> = OnceLock::new();
+
+fn begin_and_spin(_: ()) {
+    BEGUN.get().unwrap().fetch_add(1, Ordering::SeqCst);
+    forever(0);
+}
+
 /// Measured for the record; that it comes at all without a timeout is what is tested.
 pub(crate) fn outcome_of_a_killed_worker_is_there_at_once() {
+    let begun = BEGUN.get_or_init(|| Shared::new(AtomicU32::new(0)).unwrap());
     let pool = Pool::builder().workers(1).build().unwrap();
+    let supervisor = supervisor();
     let mut delays = Vec::new();
-    for _ in 0..20 {
-        let task = pool.submit(forever, 1).unwrap();
-        let supervisor = supervisor();
-        assert!(until(|| !children_of(supervisor).is_empty(), LONG));
-        let started =
-            until(|| task.wait_timeout(std::time::Duration::from_millis(2)).is_none(), LONG);
-        assert!(started);
+    for round in 1..=20 {
+        let task = pool.submit(begin_and_spin, ()).unwrap();
+        assert!(until(|| begun.load(Ordering::SeqCst) == round, LONG));
         let worker = children_of(supervisor)[0];
         let start = Instant::now();
         sigkill(worker);

@@ -3,7 +3,9 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use offspring::pool::{TaskError, TaskOptions};
-use offspring::{ErrorKind, Exit, Pool, Task};
+use offspring::{ErrorKind, Exit, Pool, Shared, Task};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::floors::LONG;
@@ -87,7 +89,8 @@ pub(crate) fn crashing_task_stops_after_its_attempts() {
 }
 
 pub(crate) fn failing_initializer_is_an_error() {
-    let pool = Pool::builder().workers(3).initializer(|| panic!("no database")).build().unwrap();
+    let broken = Pool::builder().workers(3).initializer(|| panic!("no database"));
+    let pool = broken.restart_limit(1, LONG).build().unwrap();
     let error = pool.apply(|()| 1, ()).unwrap_err();
     assert!(error.to_string().contains("no database"), "{error}");
     let error = pool.submit(|()| 1, ()).unwrap_err();
@@ -117,6 +120,12 @@ pub(crate) fn supervisor_killed() {
         let workers: Vec<u32> =
             processes().into_iter().filter(|p| p.parent == supervisor.id).map(|p| p.id).collect();
         sigkill(supervisor.id as i32);
+        if round == 1 {
+            // The descriptor tells, too.
+            assert_eq!(offspring::wait_any_timeout(&[&pool], LONG).unwrap(), [0]);
+            pool.dispatch();
+            assert!(tasks.iter().all(Task::is_done));
+        }
         for task in tasks {
             assert!(matches!(task.wait(), Err(TaskError::PoolFailed(_))));
         }
@@ -127,7 +136,11 @@ pub(crate) fn supervisor_killed() {
     }
 }
 
+/// Not 0: those who wait for it may go on. Made before the pool.
+static BUSY: OnceLock<Shared<AtomicU32>> = OnceLock::new();
+
 pub(crate) fn shutdown_forms() {
+    let busy = BUSY.get_or_init(|| Shared::new(AtomicU32::new(0)).unwrap());
     let long = |()| {
         loop {
             std::thread::park();
@@ -141,21 +154,9 @@ pub(crate) fn shutdown_forms() {
     }
 
     let pool = Pool::new(1).unwrap();
-    let running = pool
-        .submit(
-            |()| {
-                while !std::path::Path::new("/proc/self/nothing").exists() {
-                    if nix::unistd::getppid().as_raw() == 1 {
-                        break;
-                    }
-                    std::thread::yield_now();
-                    return;
-                }
-            },
-            (),
-        )
-        .unwrap();
+    let running = pool.submit(|()| while BUSY.get().unwrap().load(SeqCst) == 0 {}, ()).unwrap();
     let queued: Vec<Task<u32>> = (0..50).map(|n| pool.submit(|n: u32| n, n).unwrap()).collect();
+    busy.store(1, SeqCst);
     pool.shutdown_now().unwrap();
     assert!(matches!(running.wait(), Ok(()) | Err(TaskError::Cancelled)));
     for (n, task) in queued.into_iter().enumerate() {
@@ -181,4 +182,63 @@ pub(crate) fn shutdown_forms() {
         panic!("with a pool in hand");
     });
     assert!(panicked.is_err());
+}
+
+/// Ctrl-C is the client's business.
+pub(crate) fn workers_ignore_interrupts() {
+    let pool = Pool::new(1).unwrap();
+    let pid = pid_of(&pool);
+    for process in processes() {
+        if process.parent == std::process::id() || process.id as i32 == pid {
+            kill(process.pid(), Signal::SIGINT).unwrap();
+        }
+    }
+    assert_eq!(pid_of(&pool), pid);
+}
+
+/// More workers than a sleeper can watch.
+pub(crate) fn two_hundred_workers() {
+    let pool = Pool::new(200).unwrap();
+    assert!(until(|| pool.workers() == 200, LONG));
+    let options = offspring::pool::MapOptions::new().chunk(1);
+    let results = pool.map_each(
+        options,
+        |n: u32| if n % 100 == 99 { std::process::abort() } else { n },
+        0..1000,
+    );
+    assert_eq!(results.iter().filter(|result| result.is_err()).count(), 10);
+    let tasks: Vec<Task<()>> =
+        (0..100).map(|_| pool.submit(|()| std::process::abort(), ()).unwrap()).collect();
+    assert!(tasks.into_iter().all(|task| task.wait().unwrap_err().worker_death().is_some()));
+}
+
+pub(crate) fn big_arguments_in_flight() {
+    let big = || vec![7u8; 40_000_000];
+    let pool = Pool::new(2).unwrap();
+    let tasks: Vec<Task<Vec<u8>>> =
+        (0..4).map(|_| pool.submit(|bytes: Vec<u8>| bytes, big()).unwrap()).collect();
+    assert!(tasks.iter().filter(|task| task.cancel()).count() > 0);
+    for task in tasks {
+        match task.wait() {
+            Ok(bytes) => assert_eq!(bytes.len(), 40_000_000),
+            Err(error) => assert!(matches!(error, TaskError::Cancelled), "{error}"),
+        }
+    }
+    let task = pool.submit(|bytes: Vec<u8>| bytes, big()).unwrap();
+    pool.terminate(Duration::from_millis(1)).unwrap();
+    assert!(matches!(task.wait(), Ok(_) | Err(TaskError::Cancelled)));
+}
+
+pub(crate) fn inherited_handles_do_nothing() {
+    let pool = Pool::new(1).unwrap();
+    let task = pool.submit(|n: u32| n, 4).unwrap();
+    let child = offspring::spawn(|| {
+        let refused = pool.submit(|n: u32| n, 4).unwrap_err().kind() == ErrorKind::InvalidInput;
+        let waits =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task.try_wait())).is_err();
+        refused && waits && pool.dispatch() == 0
+    });
+    assert!(child.unwrap().join().unwrap());
+    assert_eq!(task.wait().unwrap(), 4);
+    assert_eq!(pool.apply(|n: u32| n, 5).unwrap(), 5);
 }

@@ -1,14 +1,19 @@
 //! Many items: `map`, `imap`, waiting for several tasks, callbacks and futures.
+#![expect(unsafe_code, reason = "hands a descriptor to tokio")]
 
 use offspring::pool::{MapOptions, TaskError, TaskOptions, When, as_completed, wait};
 use offspring::{Pool, Task};
 use std::cell::Cell;
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::floors::LONG;
 use crate::support::until;
@@ -41,7 +46,7 @@ pub(crate) fn map_in_order() {
 
 pub(crate) fn errors_at_items() {
     let pool = Pool::builder().workers(2).capacity(8).build().unwrap();
-    let odd = |n: u32| if n % 10 == 3 { panic!("no {n}") } else { n };
+    let odd = |n: u32| if n % 50 == 3 { panic!("no {n}") } else { n };
     let error = pool.map(odd, 0..100).unwrap_err();
     assert_eq!(error.panic().unwrap().message(), "no 3");
     let results = pool.map_each(MapOptions::new().chunk(7), odd, 0..100);
@@ -134,8 +139,10 @@ pub(crate) fn imap_takes_only_the_window() {
 pub(crate) fn waiting_for_several() {
     let pool = Pool::new(2).unwrap();
     let forever = |n: u32| {
-        while n == 0 {
-            std::thread::park();
+        if n == 0 {
+            loop {
+                std::thread::park();
+            }
         }
         assert!(n != 13);
         n
@@ -210,4 +217,39 @@ pub(crate) fn futures_without_a_thread() {
         assert_eq!(result.is_err(), n % 50 == 49);
     }
     assert!(until(|| pool.dispatch() == 0, LONG));
+}
+
+/// No thread but this one: the runtime waits for the pool's descriptor, and whoever sees it readable dispatches.
+pub(crate) fn futures_under_tokio() {
+    let pool = Rc::new(Pool::new(2).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let tasks = tokio::task::LocalSet::new();
+    let sum = tasks.block_on(&runtime, async {
+        let descriptor = pool.as_fd().try_clone_to_owned().unwrap();
+        // SAFETY: an OwnedFd returns the same descriptor as long as it lives.
+        let descriptor = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+        let descriptor = descriptor.unwrap();
+        let driven = Rc::clone(&pool);
+        let driver = tokio::task::spawn_local(async move {
+            loop {
+                descriptor.readable().await.unwrap().clear_ready();
+                driven.dispatch();
+            }
+        });
+        let add = |n: u64| {
+            let task = pool.submit(|n: u64| if n == 13 { std::process::abort() } else { n }, n);
+            tokio::task::spawn_local(async move { task.unwrap().await.unwrap_or(1000) })
+        };
+        let added: Vec<_> = (0..100).map(add).collect();
+        let mut sum = 0;
+        for task in added {
+            sum += task.await.unwrap();
+        }
+        driver.abort();
+        let _ = driver.await;
+        sum
+    });
+    assert_eq!(sum, 4950 - 13 + 1000);
+    assert_eq!(std::fs::read_dir("/proc/self/task").unwrap().count(), 1);
+    Rc::into_inner(pool).unwrap().shutdown().unwrap();
 }

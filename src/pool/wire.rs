@@ -1,0 +1,98 @@
+//! Arguments and results as bytes: as the queues encode them, but vectors of numbers travel as they are.
+
+#![expect(unsafe_code, reason = "treats a T as the vector of numbers that it is")]
+
+use crate::queue::codec;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::mem::{ManuallyDrop, MaybeUninit};
+
+/// The length of such a vector comes first, in bytes.
+const HEAD: usize = size_of::<u64>();
+
+/// Appends the encoded value.
+#[inline]
+pub(super) fn encode<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> postcard::Result<()> {
+    match numbers(value) {
+        Some(bytes) => {
+            buffer.extend_from_slice(&(bytes.len() as u64).to_ne_bytes());
+            buffer.extend_from_slice(bytes);
+            Ok(())
+        }
+        None => codec::encode(value, buffer).map(drop),
+    }
+}
+
+/// Decodes a value, and says how many bytes are left over.
+#[inline]
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<(T, usize)> {
+    if !is_numbers::<T>() {
+        return codec::decode(bytes);
+    }
+    let end = postcard::Error::DeserializeUnexpectedEnd;
+    let Some((length, rest)) = bytes.split_first_chunk::<HEAD>() else { return Err(end) };
+    let length = usize::try_from(u64::from_ne_bytes(*length)).unwrap_or(usize::MAX);
+    let Some((content, rest)) = rest.split_at_checked(length) else { return Err(end) };
+    from_numbers(content).map(|value| (value, rest.len())).ok_or(end)
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {
+        /// Whether T is a vector of numbers; known when the code is compiled.
+        #[inline(always)]
+        fn is_numbers<T>() -> bool {
+            $(is::<T, Vec<$number>>())||*
+        }
+
+        /// The bytes of a vector of numbers, if that is what it is.
+        #[inline(always)]
+        fn numbers<T>(value: &T) -> Option<&[u8]> {
+            $(if let Some(numbers) = seen_as::<T, Vec<$number>>(value) {
+                return Some(bytemuck::cast_slice(numbers));
+            })*
+            None
+        }
+
+        /// A vector of numbers from its bytes.
+        #[inline(always)]
+        fn from_numbers<T>(bytes: &[u8]) -> Option<T> {
+            $(if is::<T, Vec<$number>>() {
+                let count = bytes.len() / size_of::<$number>();
+                let mut numbers = vec![<$number>::default(); count];
+                let place: &mut [u8] = bytemuck::cast_slice_mut(&mut numbers);
+                if place.len() != bytes.len() {
+                    return None;
+                }
+                place.copy_from_slice(bytes);
+                return Some(taken_as(numbers));
+            })*
+            None
+        }
+    };
+}
+// Not u8: the queues' codec has a way for that.
+numbers!(i8, u16, i16, u32, i32, u64, i64, u128, i128, usize, isize, f32, f64);
+
+/// Whether two types are the same.
+#[inline(always)]
+fn is<T, U>() -> bool {
+    typeid::of::<T>() == typeid::of::<U>()
+}
+
+#[inline(always)]
+fn seen_as<T, U: 'static>(value: &T) -> Option<&U> {
+    let value = std::ptr::from_ref(value).cast::<U>();
+    // SAFETY: equal ids are the same type but for lifetimes, and the vectors above have none. Private memory of this process.
+    is::<T, U>().then(|| unsafe { &*value })
+}
+
+#[inline(always)]
+fn taken_as<U: 'static, T>(value: U) -> T {
+    assert!(is::<T, U>(), "asked before");
+    let (value, mut place) = (ManuallyDrop::new(value), MaybeUninit::<T>::uninit());
+    let from = std::ptr::from_ref(&*value).cast::<T>();
+    // SAFETY: T is U (asserted), so its place has room for it; `value` is not used or dropped after this.
+    unsafe { place.as_mut_ptr().copy_from_nonoverlapping(from, 1) };
+    // SAFETY: written in the line above.
+    unsafe { place.assume_init() }
+}
