@@ -1,4 +1,4 @@
-//! Refuses the targets that this crate cannot serve, with one sentence; and switches to the atomics of a model checker.
+//! Refuses the targets that this crate cannot serve, with one sentence; nothing else.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -10,11 +10,6 @@ fn main() {
         );
         std::process::exit(1);
     }
-    // The model checkers' runs say which it is; `prim.rs` is what that switches. Not by RUSTFLAGS, so that both share what they need.
+    // Set by the package in models/; `prim.rs` is what they switch.
     println!("cargo:rustc-check-cfg=cfg(loom, shuttle)");
-    println!("cargo:rerun-if-env-changed=OFFSPRING_MODEL");
-    if std::env::var_os("CARGO_CFG_MODELS").is_some() {
-        let model = std::env::var("OFFSPRING_MODEL").unwrap_or_default();
-        println!("cargo:rustc-cfg={model}");
-    }
 }
