@@ -4,7 +4,7 @@
 //! Each case prints its table and writes it as JSON to `target/tmp/kill-matrix-<case>.json`. A message is its number and a
 //! checksum. Every instruction is a kill point, in loops the first two rounds. Of the
 //! double faults the usual run takes a part; `OFFSPRING_MATRIX=pairs cargo test --test kill_matrix -- double_faults` takes all of the
-//! plain ones (`.ci/run` does). `OFFSPRING_MATRIX=full cargo test --test kill_matrix` kills loops in eight rounds too, and takes more
+//! plain ones (minutes). `OFFSPRING_MATRIX=full cargo test --test kill_matrix` kills loops in eight rounds too, and takes more
 //! of the longest combinations: some ten times as long.
 //!
 //! The effect that a check returns is how far the operation got, as far as others can see; alone it may only grow.
