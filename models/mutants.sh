@@ -19,18 +19,24 @@ all= processes=
 mutants=("$@")
 ((${#mutants[@]})) || mapfile -t mutants < <(grep -rhoP 'mutant!\("\K[a-z-]+' src | sort -u)
 
-# caught NAME SECONDS COMMAND...: says whether the command, which builds without doubt, fails.
+# caught NAME SECONDS COMMAND...: says whether the command fails. One that takes too long has caught nothing.
 caught() {
     local out=$log/$1.txt seconds=$2
     shift 2
-    if timeout --kill-after=5 "$seconds" "$@" >"$out" 2>&1; then echo '-'; return; fi
+    timeout --kill-after=5 "$seconds" "$@" >"$out" 2>&1
+    case $? in
+        0) echo '-'; return ;;
+        124 | 137) echo 'timeout'; return ;;
+    esac
     if grep -q '^error: could not compile' "$out"; then echo 'BROKEN'; else echo 'caught'; fi
 }
 
 # A test of processes: a build in a target folder of its own, for the features differ. A hang is a catch as well.
 process() {
-    CARGO_TARGET_DIR=$base/mutants-build OFFSPRING_MATRIX=first OFFSPRING_DEATHS=4000 OFFSPRING_MUTANT=$1 \
-        caught "$1-$2" 400 cargo test --quiet --features mutants,kill-matrix --test "$2"
+    local outcome
+    outcome=$(CARGO_TARGET_DIR=$base/mutants-build OFFSPRING_MATRIX=first OFFSPRING_DEATHS=4000 OFFSPRING_MUTANT=$1 \
+        caught "$1-$2" 400 cargo test --quiet --features mutants,kill-matrix --test "$2")
+    echo "${outcome/timeout/caught}"
 }
 
 # One binary of each proof serves all mutants. A proof that fails anyway catches nothing.

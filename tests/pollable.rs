@@ -18,6 +18,7 @@ fn main() {
         case!(api::silent_while_nobody_polls),
         case!(api::every_way_to_receive_rests),
         case!(api::work_queues_tell),
+        case!(api::work_queue_beside_a_stopped_sender),
         case!(api::holders_death_beside_a_work_queue),
         case!(api::closing_tells),
         case!(api::end_of_a_view_tells),

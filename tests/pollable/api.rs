@@ -1,11 +1,14 @@
 //! When the descriptor is readable, and what is written to it.
 
+use nix::sys::signal::Signal;
 use offspring::queue::{JoinableQueue, NotReceived, Pollable, TryRecvError, WorkLimits};
 use offspring::{Queue, RingQueue, WorkQueue, spawn, try_wait_any, wait_any};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Instant;
 
-use crate::support::{Ended, Kid};
+use crate::floors::LONG;
+use crate::support::{Ended, Kid, Rng, seed, until};
 
 /// The eventfd's counter, without a read of it.
 fn count(queue: &impl AsFd) -> u64 {
@@ -129,6 +132,48 @@ pub(crate) fn work_queues_tell() {
     (0..3).for_each(|n| queue.send(n).unwrap());
     queue.join().unwrap();
     child.join().unwrap();
+}
+
+/// "Empty" because a process is stopped in the middle of an operation is no rest: the descriptor is written anew, for those who wait
+/// for edges.
+pub(crate) fn work_queue_beside_a_stopped_sender() {
+    // Copied under the lock, so that a stop often hits its owner.
+    let item = "x".repeat(200_000);
+    let limits = WorkLimits::items(4).bytes(1 << 20);
+    let queue = Pollable::<WorkQueue<String>>::with_limits(limits).unwrap();
+    let sender = Kid::fork(|| while queue.send(item.clone()).is_ok() {});
+    let mut rng = Rng::new(seed());
+    let mut in_the_way = 0;
+    let deadline = Instant::now() + LONG;
+    while in_the_way < 5 {
+        assert!(Instant::now() < deadline, "the sender was never stopped inside");
+        // It waits for room and is woken, or is on its way already; either way it will be inside in a moment.
+        drop(queue.recv().unwrap().ack());
+        (0..rng.below(100_000)).for_each(|_| std::hint::spin_loop());
+        sender.signal(Signal::SIGSTOP);
+        // Nobody else touches the descriptor now.
+        assert!(until(|| is_stopped(sender.pid()), LONG));
+        let before = loop {
+            let before = count(&queue);
+            match queue.try_recv() {
+                Ok(delivery) => drop(delivery.ack()),
+                Err(error) => {
+                    assert_eq!(error, NotReceived::Empty);
+                    break before;
+                }
+            }
+        };
+        let after = count(&queue);
+        assert!(after == 0 || after > before, "neither at rest nor rung: {before}, {after}");
+        in_the_way += u64::from(after > before);
+        sender.signal(Signal::SIGCONT);
+    }
+    assert_eq!(sender.kill(), Ended::Killed(Signal::SIGKILL));
+}
+
+fn is_stopped(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("read its stat");
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['T', 't']))
 }
 
 /// What a dead holder had is ready for whoever looks once the child has ended.

@@ -237,10 +237,11 @@ pub(crate) fn iterators_end_when_closed() {
                 tasks.task_done().unwrap();
             }
         };
+        let mut own = queue.iter();
+        queue.send(0).unwrap();
+        // Before there is anybody else who could take it.
+        let kept = own.next().unwrap().unwrap();
         crew(by, 2, work, |seats| {
-            let mut own = queue.iter();
-            queue.send(0).unwrap();
-            let kept = own.next().unwrap().unwrap();
             (1..8).for_each(|n| queue.send(n).unwrap());
             assert!(until(|| queue.unfinished() == 1, LONG));
             seats.await_all_asleep();

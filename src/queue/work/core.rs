@@ -21,6 +21,7 @@ use crate::queue::work::table::{End, Holder, Letter, Table, TableHead};
 use crate::sync::kernel::Kernel;
 use crate::sync::monitor::{Attempt, EVERYBODY, Lives, Monitor, NOBODY, ONE, State};
 use crate::sync::patience::{GaveUp, Patience};
+use std::cell::Cell;
 
 /// The words of a work queue besides its slots, holders and blocks.
 #[derive(Debug)]
@@ -141,6 +142,7 @@ impl<'a> Work<'a> {
 
     /// Leases the oldest item to this thread.
     pub(crate) fn recv<K: Kernel>(&self, kernel: &K, patience: Patience) -> Result<Lease, Failed> {
+        let rests = Cell::new(false);
         let received = self.operate(kernel, patience, Kind::Receiver, || {
             if let Some((slot, attempts)) = self.table.take(self.me) {
                 if attempts >= self.table.max_attempts() {
@@ -152,10 +154,17 @@ impl<'a> Work<'a> {
             let is_over = self.is_closed() && self.table.leased() == self.table.leased_by(self.me);
             if let (false, Patience::None, Some(bell)) = (is_over, patience, self.bell) {
                 self.head.latch.rest(bell);
+                rests.set(true);
             }
             is_over.then_some(Err(Failed::Closed))
         });
-        received.unwrap_or_else(|gave_up| Err(gave_up.into()))
+        received.unwrap_or_else(|gave_up| {
+            if let (false, Patience::None, Some(bell)) = (rests.get(), patience, self.bell) {
+                // Somebody was stopped in the middle of an operation: whoever polls must come back.
+                bell.ring();
+            }
+            Err(gave_up.into())
+        })
     }
 
     /// The payload of an item that this thread holds. Needs no lock.
