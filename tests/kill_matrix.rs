@@ -22,6 +22,7 @@ mod matrix {
     pub(crate) mod once;
     pub(crate) mod pipe;
     pub(crate) mod pollable;
+    pub(crate) mod pool;
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
     pub(crate) mod rwlock;
@@ -86,6 +87,10 @@ fn main() {
         case!(matrix::work_faults::join).shown().deadline_s(600),
         case!(matrix::work_faults::held_up).shown().deadline_s(600),
         case!(matrix::work_faults::double_faults).shown().deadline_s(1200),
+        case!(matrix::pool::alone).shown().deadline_s(600),
+        case!(matrix::pool::awaited).shown().deadline_s(600),
+        case!(matrix::pool::taken_away).shown().deadline_s(600),
+        case!(matrix::pool::double_faults).shown().deadline_s(600),
         case!(matrix::semaphore::alone).shown().deadline_s(600),
         case!(matrix::semaphore::quick).shown().deadline_s(600),
         case!(matrix::semaphore::contended).shown().deadline_s(600),

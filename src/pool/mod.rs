@@ -12,6 +12,8 @@ mod map;
 mod morgue;
 mod owner;
 mod plan;
+#[cfg(feature = "kill-matrix")]
+mod rehearsal;
 mod several;
 mod shop;
 mod slot;
@@ -32,5 +34,9 @@ pub use self::{
     submit::{Pool, TaskOptions},
     task::Task,
 };
+
+#[cfg(feature = "kill-matrix")]
+#[doc(hidden)]
+pub use self::rehearsal::{Rehearsal, Standing};
 
 use crate::queue::pacer::HandlePacer as Pacer;

@@ -30,7 +30,7 @@ struct Worker {
     is_ended: bool,
 }
 
-struct Supervisor<'a> {
+pub(super) struct Supervisor<'a> {
     shop: &'a Arc<Shop>,
     plan: &'a Arc<Plan>,
     workers: Vec<Worker>,
@@ -51,20 +51,24 @@ pub(super) fn supervise(shop: &Arc<Shop>, plan: &Arc<Plan>) {
     let _ = signal::leave_interrupts_to_others();
     shop.head.supervisor.store(roster::me(), Ordering::SeqCst);
     shop.head.done.ring_all(&Linux);
-    let mut supervisor = Supervisor {
-        shop,
-        plan,
-        workers: Vec::new(),
-        births: 0,
-        losses: VecDeque::new(),
-        not_before: None,
-        streak: 0,
-        asked_to_end: false,
-    };
+    let mut supervisor = Supervisor::new(shop, plan);
     while supervisor.round() {}
 }
 
-impl Supervisor<'_> {
+impl<'a> Supervisor<'a> {
+    pub(super) fn new(shop: &'a Arc<Shop>, plan: &'a Arc<Plan>) -> Supervisor<'a> {
+        Supervisor {
+            shop,
+            plan,
+            workers: Vec::new(),
+            births: 0,
+            losses: VecDeque::new(),
+            not_before: None,
+            streak: 0,
+            asked_to_end: false,
+        }
+    }
+
     /// One look at everything, then sleep; false when the pool is over.
     fn round(&mut self) -> bool {
         self.shop.bell.silence();
@@ -150,7 +154,7 @@ impl Supervisor<'_> {
     }
 
     /// Times out what is late; when the next one will be.
-    fn expire(&self) -> Option<Instant> {
+    pub(super) fn expire(&self) -> Option<Instant> {
         let shop = self.shop;
         if shop.head.has_deadlines.load(Ordering::SeqCst) == 0 {
             return None;
