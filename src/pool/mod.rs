@@ -15,6 +15,7 @@ mod plan;
 mod several;
 mod shop;
 mod slot;
+mod stopper;
 mod submit;
 mod supervisor;
 mod task;
@@ -29,6 +30,7 @@ pub use self::{
     imap::Imap,
     map::MapOptions,
     several::{AsCompleted, Waited, When, as_completed, wait},
+    stopper::Stopper,
     submit::{Pool, TaskOptions},
     task::Task,
 };
