@@ -72,6 +72,18 @@ pub(super) type Outcome = Result<Vec<u8>, TaskError>;
 #[derive(Debug)]
 pub(super) struct Closed;
 
+/// A slot that goes back when its outcome has been read, also if the user's code panicked as it decoded that.
+struct Reading<'a> {
+    desk: &'a Desk,
+    index: u32,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.desk.release(self.index);
+    }
+}
+
 impl Desk {
     pub(super) fn new(shop: Arc<Shop>, owner: Owner) -> Desk {
         let count = shop.slots.len() as u32;
@@ -242,10 +254,9 @@ impl Desk {
         if tenant.as_ref().is_some_and(|tenant| Arc::ptr_eq(tenant, ticket)) {
             *tenant = None;
             drop(books);
+            let _reading = Reading { desk: self, index: ticket.index };
             let word = self.slot_of(ticket).word();
-            let result = self.outcome(ticket.index, word, read);
-            self.release(ticket.index);
-            return result?.map_err(TaskError::Decode);
+            return self.outcome(ticket.index, word, read)?.map_err(TaskError::Decode);
         }
         drop(books);
         let mut outcome = None;

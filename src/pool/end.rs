@@ -3,6 +3,7 @@
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Pool;
+use crate::pool::desk::Desk;
 use crate::pool::error::failure_text;
 use crate::pool::shop::{Failure, Mode};
 use crate::pool::word::Kind;
@@ -76,15 +77,7 @@ impl Pool {
     }
 
     fn close(&self, mode: Mode) {
-        if !self.desk.is_own() {
-            return;
-        }
-        let shop = &self.desk.shop;
-        shop.head.mode.fetch_max(mode as u32, Ordering::SeqCst);
-        // Closing takes an entry in the roster, for the alarm.
-        roster::me();
-        shop.ring.close(&Linux);
-        shop.bell.ring();
+        close(&self.desk, mode);
     }
 
     /// Waits for the supervisor's end, and kills it at the deadline.
@@ -146,15 +139,38 @@ impl Pool {
         if !self.desk.is_own() {
             return Ok(());
         }
-        let shop = &self.desk.shop;
-        let grace_ends =
-            shop.now().saturating_add(u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX / 2));
-        shop.head.grace_ends.store(grace_ends, Ordering::SeqCst);
-        self.close(Mode::Terminating);
-        shop.resolve_all(Kind::Cancelled, true);
-        shop.bell.ring();
+        stop(&self.desk, grace);
         self.join(Deadline::after(grace.saturating_add(LAST_PATIENCE)))
     }
+}
+
+fn close(desk: &Desk, mode: Mode) {
+    if !desk.is_own() {
+        return;
+    }
+    let shop = &desk.shop;
+    shop.head.mode.fetch_max(mode as u32, Ordering::SeqCst);
+    // Closing takes an entry in the roster, for the alarm.
+    roster::me();
+    shop.ring.close(&Linux);
+    shop.bell.ring();
+}
+
+/// Cancels everything and has the workers ended, without waiting for that.
+pub(super) fn stop(desk: &Desk, grace: Duration) {
+    if !desk.is_own() {
+        return;
+    }
+    let shop = &desk.shop;
+    let grace = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX / 2);
+    let grace_ends = shop.now().saturating_add(grace);
+    match shop.mode() {
+        Mode::Terminating => _ = shop.head.grace_ends.fetch_min(grace_ends, Ordering::SeqCst),
+        _ => shop.head.grace_ends.store(grace_ends, Ordering::SeqCst),
+    }
+    close(desk, Mode::Terminating);
+    shop.resolve_all(Kind::Cancelled, true);
+    shop.bell.ring();
 }
 
 impl Drop for Pool {

@@ -17,6 +17,7 @@ mod rehearsal;
 mod several;
 mod shop;
 mod slot;
+mod stopper;
 mod submit;
 mod supervisor;
 mod task;
@@ -31,6 +32,7 @@ pub use self::{
     imap::Imap,
     map::MapOptions,
     several::{AsCompleted, Waited, When, as_completed, wait},
+    stopper::Stopper,
     submit::{Pool, TaskOptions},
     task::Task,
 };

@@ -34,8 +34,9 @@ use std::time::{Duration, Instant};
 ///   replaced.
 /// - **Back-pressure**: at most [`capacity`](PoolBuilder::capacity) tasks are queued or running; a submit beyond that blocks.
 /// - **End**: dropping the pool finishes what is queued, see [`shutdown`](Self::shutdown). If this process dies in any way, its pool is killed.
-/// - **Processes**: a supervisor besides the workers. The workers ignore SIGINT, so that Ctrl-C is this process's to handle. If the
-///   supervisor is killed, the workers are, too; every task still has its outcome ([`TaskError::PoolFailed`]), and a new pool must be made.
+/// - **Processes**: a supervisor besides the workers. The workers ignore SIGINT, so that Ctrl-C is this process's to handle: see
+///   [`Stopper`](crate::pool::Stopper). If the supervisor is killed, the workers are, too; every task still has its outcome
+///   ([`TaskError::PoolFailed`]), and a new pool must be made.
 /// - **Threads**: any number of threads may use a pool. It must be made while this process has one thread, as for [`spawn`](crate::spawn).
 /// - **Fork**: a child that inherits the handle cannot use it; its copy does nothing. A task may make a pool of its own.
 ///
