@@ -4,7 +4,7 @@
 //! cargo bench --bench report                      all rows, minutes
 //! cargo bench --bench report -- --quick           about a minute
 //! cargo bench --bench report -- --tiny            seconds; figures mean nothing
-//! cargo bench --bench report -- --only lock       one group: lock, ring, wait, message, sync, spawn, memory, par
+//! cargo bench --bench report -- --only lock       one group: lock, ring, wait, message, sync, spawn, memory, par, pool
 //! cargo bench --bench report -- --json PATH       where the JSON goes
 //! cargo bench --bench report -- --record          keeps the JSON in benches/record/ too
 //! ```
@@ -82,7 +82,8 @@ fn parse() -> Result<Options, String> {
     let is_known = |name: &String| GROUPS.iter().any(|group| group.name == name);
     match options.only.iter().find(|name| !is_known(name)) {
         Some(name) => {
-            Err(format!("no group `{name}`: lock, ring, wait, message, sync, spawn, memory or par"))
+            let names = GROUPS.map(|group| group.name).join(", ");
+            Err(format!("no group `{name}`; there are {names}"))
         }
         None => Ok(options),
     }

@@ -4,6 +4,7 @@ pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod par;
+pub(crate) mod pool;
 pub(crate) mod ring;
 pub(crate) mod spawn;
 pub(crate) mod sync;
@@ -149,7 +150,7 @@ pub(crate) struct Group {
 }
 
 /// All groups, in the order of the report.
-pub(crate) const GROUPS: [Group; 8] = [
+pub(crate) const GROUPS: [Group; 9] = [
     Group { name: "lock", measure: lock::rows },
     Group { name: "ring", measure: ring::rows },
     Group { name: "wait", measure: wait::rows },
@@ -158,6 +159,7 @@ pub(crate) const GROUPS: [Group; 8] = [
     Group { name: "spawn", measure: spawn::rows },
     Group { name: "memory", measure: memory::rows },
     Group { name: "par", measure: par::rows },
+    Group { name: "pool", measure: pool::rows },
 ];
 
 /// Turns what an interleaving yielded into rows, or into one failure with the name of what failed.

@@ -15,6 +15,7 @@ pub(crate) mod machine;
 pub(crate) mod messages;
 pub(crate) mod ours;
 pub(crate) mod page;
+pub(crate) mod pools;
 pub(crate) mod recovery;
 pub(crate) mod rings;
 pub(crate) mod size;

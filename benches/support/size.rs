@@ -102,6 +102,16 @@ impl Size {
         self.pick(20, 1000, 2000)
     }
 
+    /// Items that are not worth a task each.
+    pub(crate) fn trivial_items(self) -> usize {
+        self.pick(2_000, 100_000, 100_000)
+    }
+
+    /// Tasks of a millisecond.
+    pub(crate) fn tasks(self) -> usize {
+        self.pick(20, 1000, 1000)
+    }
+
     /// What the biggest client of a fork server keeps resident.
     pub(crate) fn huge_bytes(self) -> usize {
         self.pick(128 << 20, 2 << 30, 4 << 30)

@@ -2,7 +2,7 @@
 
 use super::Figures;
 use super::arena::arena;
-use super::ours::par;
+use super::ours::{par, pool};
 use super::stats::median;
 use rayon::prelude::*;
 use std::hint::black_box;
@@ -10,6 +10,8 @@ use std::time::Instant;
 
 /// Elements of a slice: 512 KiB.
 const SLICE: usize = 64 << 10;
+/// Workers of a pool.
+const WORKERS: usize = 2;
 /// Passes that count, in each arena.
 const PASSES: usize = 5;
 
@@ -22,6 +24,8 @@ pub(crate) enum Which {
     OursMap,
     /// `par_reduce`, the caller being one of the workers.
     OursCallerWorks,
+    /// `Pool::map` over the bounds of slices; the workers inherit the array.
+    OursPool,
     /// `par_chunks`.
     Rayon,
     /// One loop.
@@ -51,22 +55,28 @@ pub(crate) fn sweep(which: Which, memory: Memory, bytes: usize) -> Figures {
     let len = bytes / size_of::<u64>();
     arena(|| {
         let ns = match memory {
-            Memory::Shared => passes(which, &par::SharedVec::new(len, value).expect("an array")),
-            Memory::Usual => passes(which, &(0..len).map(value).collect::<Vec<u64>>()),
+            Memory::Shared => {
+                let array = par::SharedVec::new(len, value).expect("an array");
+                passes(which, Box::leak(Box::new(array)))
+            }
+            Memory::Usual => passes(which, (0..len).map(value).collect::<Vec<u64>>().leak()),
             Memory::Huge => {
                 let mut array = par::vec_in_huge_pages(len);
                 array.extend((0..len).map(value));
-                passes(which, &array)
+                passes(which, array.leak())
             }
         };
         Ok(vec![ns])
     })
 }
 
-fn passes(which: Which, array: &[u64]) -> f64 {
+/// The arena's end frees the array.
+fn passes(which: Which, array: &'static [u64]) -> f64 {
     let slices: Vec<&[u64]> = array.chunks(SLICE).collect();
     let expected = sum_of_squares(array);
+    let workers = (which == Which::OursPool).then(|| pool::pool_with_array(WORKERS, array));
     let pass = || match which {
+        Which::OursPool => pool::sum_slices(workers.as_ref().expect("made above"), SLICE),
         Which::OursReduce => par::reduce(&slices, false),
         Which::OursCallerWorks => par::reduce(&slices, true),
         Which::OursMap => par::map(&slices),

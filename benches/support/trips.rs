@@ -63,6 +63,16 @@ impl Place {
             Place::OneCpu => "on one CPU",
         }
     }
+
+    /// The CPUs of the two sides, the asker's first.
+    pub(crate) fn cpus(self) -> Result<(usize, usize), String> {
+        let cpus = kernel::cpus();
+        match self {
+            Place::OneCpu => Ok((cpus[0], cpus[0])),
+            Place::TwoCpus if cpus.len() < 2 => Err("needs two CPUs".to_string()),
+            Place::TwoCpus => Ok((cpus[0], cpus[1])),
+        }
+    }
 }
 
 const WARM_UP: u64 = 200;
@@ -182,32 +192,32 @@ pub(crate) fn run_ends<A: FnMut(u64), B: FnMut(u64)>(
     asker: impl Fn() -> A + Sync,
     answerer: impl Fn() -> B + Sync,
 ) -> Figures {
-    let cpus = kernel::cpus();
-    if place == Place::TwoCpus && cpus.len() < 2 {
-        return Err("needs two CPUs".to_string());
-    }
+    let (asker_cpu, answerer_cpu) = place.cpus()?;
     let outcome = crowd::run(kind, 2, Quota::Ops(0), |party| {
         let is_asker = party.index == 0;
-        kernel::pin(if place == Place::OneCpu || is_asker { cpus[0] } else { cpus[1] });
+        kernel::pin(if is_asker { asker_cpu } else { answerer_cpu });
         if !is_asker {
             (0..WARM_UP + trips).for_each(answerer());
             return [0; 4];
         }
-        let mut ask = asker();
-        (0..WARM_UP).for_each(&mut ask);
-        let clock_ns = clock_cost_ns();
-        let mut samples = Vec::with_capacity(trips as usize);
-        for trip in WARM_UP..WARM_UP + trips {
-            let start = Instant::now();
-            ask(trip);
-            samples.push(start.elapsed().as_nanos() as f64 - clock_ns);
-        }
-        let mean = samples.iter().sum::<f64>() / trips as f64;
-        let figures = [median(&samples), percentile(&samples, 99.0), mean, clock_ns];
-        figures.map(|figure| (figure.max(0.0) * 1000.0) as u64)
+        time_trips(trips, asker()).map(|figure| (figure.max(0.0) * 1000.0) as u64)
     })?;
     let ns = |figure: usize| outcome.reports[0][figure] as f64 / 1000.0;
     Ok(vec![ns(0), ns(1), ns(2)])
+}
+
+/// Times `trips` calls of `ask` after some that do not count; yields p50, p99, the mean and the clock's own cost in nanoseconds.
+pub(crate) fn time_trips(trips: u64, mut ask: impl FnMut(u64)) -> [f64; 4] {
+    (0..WARM_UP).for_each(&mut ask);
+    let clock_ns = clock_cost_ns();
+    let mut samples = Vec::with_capacity(trips as usize);
+    for trip in WARM_UP..WARM_UP + trips {
+        let start = Instant::now();
+        ask(trip);
+        samples.push(start.elapsed().as_nanos() as f64 - clock_ns);
+    }
+    let mean = samples.iter().sum::<f64>() / trips as f64;
+    [median(&samples), percentile(&samples, 99.0), mean, clock_ns]
 }
 
 /// What a pair of clock readings costs around nothing.

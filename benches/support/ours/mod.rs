@@ -2,6 +2,7 @@
 
 pub(crate) mod par;
 pub(crate) mod pipe;
+pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod sync;
 

@@ -1,0 +1,108 @@
+//! Our pool.
+
+use crate::support::kernel;
+use crate::support::page::Page;
+use crate::support::pools::{Deaths, trivial};
+use crate::support::sweeps::{Item, compute, sum_of_squares};
+use offspring::Pool;
+use offspring::pool::{MapOptions, Task};
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// A pool whose workers have been forked.
+pub(crate) fn pool(workers: usize) -> Pool {
+    let pool = Pool::new(workers).expect("a pool");
+    wait_for(&pool, workers);
+    pool
+}
+
+/// A pool of one worker, which runs on `worker_cpu`, as its caller does on `own_cpu` from now on.
+pub(crate) fn pinned_pool(own_cpu: usize, worker_cpu: usize) -> Pool {
+    let pin_worker = move || kernel::pin(worker_cpu);
+    let pool = Pool::builder().workers(1).initializer(pin_worker).build().expect("a pool");
+    kernel::pin(own_cpu);
+    wait_for(&pool, 1);
+    pool
+}
+
+fn wait_for(pool: &Pool, workers: usize) {
+    while pool.workers() < workers {
+        std::thread::yield_now();
+    }
+}
+
+/// Starts a pool, waits until all of its workers are forked, and ends it.
+pub(crate) fn start_and_stop(workers: usize) {
+    pool(workers).shutdown().expect("no failure");
+}
+
+/// Starts a pool, has it do one task, and ends it.
+pub(crate) fn start_apply_and_stop(workers: usize) {
+    let pool = Pool::new(workers).expect("a pool");
+    assert_eq!(pool.apply(trivial, 1).expect("a result"), trivial(1));
+    pool.shutdown().expect("no failure");
+}
+
+/// `map` of trivial items.
+pub(crate) fn map_trivial(pool: &Pool, items: &[u64], chunk: Option<usize>) -> Vec<u64> {
+    let options = MapOptions::new();
+    let options = chunk.map_or(options, |chunk| options.chunk(chunk));
+    pool.map_with(options, trivial, items.iter().copied()).expect("results")
+}
+
+/// `submit` and `wait`.
+pub(crate) fn ask(pool: &Pool, item: u64) -> u64 {
+    pool.submit(trivial, item).expect("open").wait().expect("a result")
+}
+
+/// Each item a task of its own, all submitted, then waited for; the sum of what they return.
+pub(crate) fn compute_each(pool: &Pool, items: &[Item]) -> u64 {
+    let submit = |&item: &Item| pool.submit(|item: Item| compute(&item), item).expect("open");
+    let tasks: Vec<Task<u64>> = items.iter().map(submit).collect();
+    tasks.into_iter().fold(0, |sum, task| sum.wrapping_add(task.wait().expect("a result")))
+}
+
+static ARRAY: OnceLock<&'static [u64]> = OnceLock::new();
+
+/// A pool whose workers inherit `array`.
+pub(crate) fn pool_with_array(workers: usize, array: &'static [u64]) -> Pool {
+    ARRAY.set(array).expect("one array in an arena");
+    pool(workers)
+}
+
+/// The sum over the inherited array, slice by slice; only their bounds travel.
+pub(crate) fn sum_slices(pool: &Pool, slice_len: usize) -> u64 {
+    let len = ARRAY.get().expect("set before").len();
+    let slices = (0..len).step_by(slice_len).map(|first| first..len.min(first + slice_len));
+    let sum = |slice: Range<usize>| ARRAY.get().map_or(0, |array| sum_of_squares(&array[slice]));
+    let sums = pool.map_with(MapOptions::new().chunk(1), sum, slices).expect("sums");
+    sums.into_iter().fold(0, u64::wrapping_add)
+}
+
+static DEATHS: OnceLock<&'static Page<Deaths>> = OnceLock::new();
+
+/// Waits for a task that sleeps until it is killed, having touched so many bytes, and returns when its death is known.
+/// `submitted` is called between.
+pub(crate) fn await_death(
+    deaths: &'static Page<Deaths>,
+    (own_cpu, worker_cpu): (usize, usize),
+    resident: usize,
+    submitted: impl FnOnce(),
+) -> u64 {
+    assert!(DEATHS.set(deaths).is_ok(), "one death in an arena");
+    let pool = pinned_pool(own_cpu, worker_cpu);
+    let victim = |resident: usize| {
+        kernel::make_resident(resident);
+        if let Some(deaths) = DEATHS.get() {
+            deaths.tell_victim(std::process::id());
+        }
+        kernel::pause_for_ever();
+    };
+    let task: Task<()> = pool.submit(victim, resident).expect("open");
+    submitted();
+    let end = task.wait();
+    let known_ns = kernel::monotonic_ns();
+    let error = end.expect_err("a task that never returns");
+    assert!(error.worker_death().is_some(), "{error}");
+    known_ns
+}
