@@ -84,7 +84,7 @@ fn milliseconds(size: Size) -> Rows {
 fn sweeps(size: Size) -> Rows {
     let bytes = size.array_bytes();
     let sides = [
-        (Which::OursPool, Memory::Shared),
+        (Which::OursPool, Memory::Atomics),
         (Which::Rayon, Memory::Usual),
         (Which::OursPool, Memory::Huge),
         (Which::Rayon, Memory::Huge),
@@ -97,7 +97,7 @@ fn sweeps(size: Size) -> Rows {
             let rayon = ("rayon", series[rayon][0].as_slice());
             Row::ratio(what, NS, &series[ours][0], rayon).bar(Bar::AtMost(1.1))
         };
-        vec![row("a SharedVec", 0, 1), row("an inherited Vec in huge pages", 2, 3)]
+        vec![row("shared atomics", 0, 1), row("an inherited Vec in huge pages", 2, 3)]
     })
 }
 

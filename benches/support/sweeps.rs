@@ -6,6 +6,7 @@ use super::ours::{par, pool};
 use super::stats::median;
 use rayon::prelude::*;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Elements of a slice: 512 KiB.
@@ -35,6 +36,8 @@ pub(crate) enum Which {
 /// Where the array lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Memory {
+    /// A shared slice of atomics, which a pool's workers may read while anybody writes.
+    Atomics,
     /// A `Vec` in huge pages.
     Huge,
     /// A `Vec` as it comes.
@@ -49,12 +52,26 @@ pub(crate) fn sum_of_squares(slice: &[u64]) -> u64 {
     slice.iter().fold(0, |sum, n| sum.wrapping_add(n.wrapping_mul(*n)))
 }
 
+/// The same with a slice that others may write to.
+#[inline(never)]
+pub(crate) fn sum_of_shared_squares(slice: &[AtomicU64]) -> u64 {
+    let squares = slice.iter().map(|n| n.load(Ordering::Relaxed)).map(|n| n.wrapping_mul(n));
+    squares.fold(0, u64::wrapping_add)
+}
+
 /// Nanoseconds for one pass over an array of so many bytes.
 pub(crate) fn sweep(which: Which, memory: Memory, bytes: usize) -> Figures {
     let value = |index: usize| (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let len = bytes / size_of::<u64>();
     arena(|| {
         let ns = match memory {
+            Memory::Atomics => {
+                assert_eq!(which, Which::OursPool, "the others take plain slices");
+                let expected = (0..len).map(value).map(|n| n.wrapping_mul(n));
+                let expected = expected.fold(0, u64::wrapping_add);
+                let workers = pool::pool_with_shared_array(WORKERS, len, value);
+                time_passes(expected, || pool::sum_shared_slices(&workers, SLICE))
+            }
             Memory::Shared => {
                 let array = par::SharedVec::new(len, value).expect("an array");
                 passes(which, Box::leak(Box::new(array)))
@@ -86,6 +103,10 @@ fn passes(which: Which, array: &'static [u64]) -> f64 {
         }
         Which::One => sum_of_squares(black_box(array)),
     };
+    time_passes(expected, pass)
+}
+
+fn time_passes(expected: u64, pass: impl Fn() -> u64) -> f64 {
     assert_eq!(pass(), expected);
     let time = |_| {
         let start = Instant::now();

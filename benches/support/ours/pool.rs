@@ -3,11 +3,12 @@
 use crate::support::kernel;
 use crate::support::page::Page;
 use crate::support::pools::{Deaths, trivial};
-use crate::support::sweeps::{Item, compute, sum_of_squares};
-use offspring::Pool;
+use crate::support::sweeps::{Item, compute, sum_of_shared_squares, sum_of_squares};
 use offspring::pool::{MapOptions, Task};
+use offspring::{Pool, Region, Shared};
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 
 /// A pool whose workers have been forked.
 pub(crate) fn pool(workers: usize) -> Pool {
@@ -73,8 +74,40 @@ pub(crate) fn pool_with_array(workers: usize, array: &'static [u64]) -> Pool {
 /// The sum over the inherited array, slice by slice; only their bounds travel.
 pub(crate) fn sum_slices(pool: &Pool, slice_len: usize) -> u64 {
     let len = ARRAY.get().expect("set before").len();
-    let slices = (0..len).step_by(slice_len).map(|first| first..len.min(first + slice_len));
     let sum = |slice: Range<usize>| ARRAY.get().map_or(0, |array| sum_of_squares(&array[slice]));
+    sum_of_sums(pool, sum, len, slice_len)
+}
+
+static SHARED_ARRAY: OnceLock<Shared<[AtomicU64]>> = OnceLock::new();
+
+/// A pool that shares an array with this process.
+pub(crate) fn pool_with_shared_array(
+    workers: usize,
+    len: usize,
+    value: impl Fn(usize) -> u64,
+) -> Pool {
+    let region = Region::new(len * size_of::<u64>()).expect("a region");
+    let array = region.place_slice(len, |index| AtomicU64::new(value(index)));
+    SHARED_ARRAY.set(array.expect("an array")).expect("one array in an arena");
+    pool(workers)
+}
+
+/// The sum over the shared array, slice by slice; only their bounds travel.
+pub(crate) fn sum_shared_slices(pool: &Pool, slice_len: usize) -> u64 {
+    let len = SHARED_ARRAY.get().expect("set before").len();
+    let sum = |slice: Range<usize>| {
+        SHARED_ARRAY.get().map_or(0, |array| sum_of_shared_squares(&array[slice]))
+    };
+    sum_of_sums(pool, sum, len, slice_len)
+}
+
+fn sum_of_sums(
+    pool: &Pool,
+    sum: impl Fn(Range<usize>) -> u64 + Copy,
+    len: usize,
+    slice_len: usize,
+) -> u64 {
+    let slices = (0..len).step_by(slice_len).map(|first| first..len.min(first + slice_len));
     let sums = pool.map_with(MapOptions::new().chunk(1), sum, slices).expect("sums");
     sums.into_iter().fold(0, u64::wrapping_add)
 }
