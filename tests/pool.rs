@@ -7,9 +7,10 @@ mod pool {
     pub(crate) mod api;
     pub(crate) mod failures;
     pub(crate) mod map;
+    pub(crate) mod numbers;
 }
 
-use pool::{api, failures, map};
+use pool::{api, failures, map, numbers};
 use support::case;
 
 fn main() {
@@ -26,6 +27,9 @@ fn main() {
         case!(api::leaves_nothing),
         case!(map::map_in_order),
         case!(map::errors_at_items),
+        case!(numbers::numbers_travel_as_they_are),
+        case!(numbers::numbers_that_fail),
+        case!(numbers::payloads_about_the_limits),
         case!(map::several_maps_at_once),
         case!(map::imap_takes_only_the_window),
         case!(map::waiting_for_several),

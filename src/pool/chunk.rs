@@ -1,7 +1,10 @@
 //! Several items in one task: how they lie in its argument, and their results in its result.
 //!
-//! Argument: the number of items (four bytes), then the items, one encoded behind the other. Result: for each item a byte that says how it
-//! went, and the encoded result, the encoded report of the panic, or a text.
+//! Argument: the number of items (four bytes), then the items, one encoded behind the other; numbers are their bytes.
+//!
+//! Result, of numbers: how many failed (eight bytes), all results (zero for those that failed), then the failures: which one (four
+//! bytes), and as below. Of others: for each item a byte that says how it went, then the encoded result, or the length (eight bytes) of what
+//! follows: the encoded report of the panic, or a text.
 
 use crate::pool::error::TaskError;
 use crate::pool::job::{Done, Job, captures_nothing, fail, function};
@@ -11,7 +14,8 @@ use crate::process::PanicReport;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const VALUE: u8 = 0;
 const PANICKED: u8 = 1;
@@ -19,6 +23,8 @@ const UNENCODABLE: u8 = 2;
 
 /// Bytes before the first item.
 const HEAD: usize = size_of::<u32>();
+/// Bytes before the first of results that are numbers.
+pub(super) const NUMBERS_HEAD: usize = size_of::<u64>();
 
 /// An argument that is being put together.
 #[derive(Debug, Default)]
@@ -32,23 +38,22 @@ impl Chunk {
         self.count
     }
 
-    pub(super) fn byte_count(&self) -> usize {
-        self.bytes.len()
-    }
-
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.extend_from_slice(&[0; HEAD]);
         self.count = 0;
     }
 
     /// Adds an item; if it cannot be encoded, why.
     #[inline]
-    pub(super) fn push<A: Serialize>(&mut self, item: &A) -> Result<(), String> {
-        if self.bytes.is_empty() {
-            self.bytes.extend_from_slice(&[0; HEAD]);
+    pub(super) fn push<A: Serialize>(&mut self, item: A) -> Result<(), String> {
+        if wire::is_number::<A>() {
+            wire::extend_by_numbers(&mut self.bytes, &mut std::iter::once(item), 1);
+            self.count += 1;
+            return Ok(());
         }
         let before = self.bytes.len();
-        match wire::encode(item, &mut self.bytes) {
+        match wire::encode(&item, &mut self.bytes) {
             Ok(()) => {
                 self.count += 1;
                 Ok(())
@@ -58,6 +63,27 @@ impl Chunk {
                 Err(format!("encode a {}: {error}", type_name::<A>()))
             }
         }
+    }
+
+    /// Adds items, until there are so many or about so many bytes; false if there are no more. If one cannot be encoded it is the
+    /// last, and is not in the chunk.
+    pub(super) fn extend<A: Serialize>(
+        &mut self,
+        items: &mut impl Iterator<Item = A>,
+        size: usize,
+        bytes_max: usize,
+    ) -> Result<bool, String> {
+        if wire::is_number::<A>() {
+            let most = size.min(bytes_max.div_ceil(size_of::<A>()));
+            let count = wire::extend_by_numbers(&mut self.bytes, items, most);
+            self.count += count as u32;
+            return Ok(count == most);
+        }
+        while (self.count as usize) < size && self.bytes.len() < bytes_max {
+            let Some(item) = items.next() else { return Ok(false) };
+            self.push(item)?;
+        }
+        Ok(true)
     }
 
     /// The argument.
@@ -76,56 +102,162 @@ where
 {
     const { captures_nothing::<F>() };
     |argument, output| {
-        let Some((count, mut items)) = argument.split_first_chunk::<HEAD>() else {
+        let Some((count, items)) = argument.split_first_chunk::<HEAD>() else {
             return fail(Done::Undecodable, "decode a chunk: it has no head", output);
         };
-        for _ in 0..u32::from_ne_bytes(*count) {
-            let item: A = match wire::decode(items) {
-                Ok((item, rest)) => {
-                    items = &items[items.len() - rest..];
-                    item
-                }
-                Err(error) => {
-                    let text = format!("decode a {}: {error}", type_name::<A>());
-                    return fail(Done::Undecodable, &text, output);
-                }
-            };
-            call_one::<F, A, R>(item, output);
+        let count = u32::from_ne_bytes(*count) as usize;
+        if wire::is_number::<A>() && items.len() != count * size_of::<A>() {
+            return fail(Done::Undecodable, "decode a chunk: it has another length", output);
         }
+        let mut run = Run::<A, R> {
+            items,
+            results: Results::new(output, count),
+            count,
+            nth: 0,
+            is_decoding: false,
+            _item: PhantomData,
+        };
+        while run.nth < count {
+            match catch_unwind(AssertUnwindSafe(|| run.go(function::<F>()))) {
+                Ok(Ok(())) => break,
+                Ok(Err(Stop::Undecodable(text))) => return fail(Done::Undecodable, &text, output),
+                Ok(Err(Stop::Unencodable(text))) => {
+                    run.results.fail(run.nth, UNENCODABLE, text.as_bytes());
+                }
+                // Where the next item would begin is not known.
+                Err(payload) if run.is_decoding => resume_unwind(payload),
+                Err(payload) => run.results.fail(run.nth, PANICKED, &encode_panic(payload)),
+            }
+            run.nth += 1;
+        }
+        run.results.finish();
         Done::Value
     }
 }
 
-/// Calls the function, and appends what came of it.
-#[inline]
-fn call_one<F, A, R>(item: A, output: &mut Vec<u8>)
-where
-    F: Fn(A) -> R + Copy,
-    R: Serialize,
-{
-    let before = output.len();
-    output.push(VALUE);
-    let called = catch_unwind(AssertUnwindSafe(|| {
-        let result = function::<F>()(item);
-        wire::encode(&result, output)
-    }));
-    match called {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            let text = format!("encode a {}: {error}", type_name::<R>());
-            replace(output, before, UNENCODABLE, text.as_bytes());
+/// A chunk that is being done.
+struct Run<'a, A, R> {
+    /// What has not been decoded yet; of numbers: all.
+    items: &'a [u8],
+    results: Results<'a, R>,
+    count: usize,
+    /// Which item it is about.
+    nth: usize,
+    is_decoding: bool,
+    _item: PhantomData<fn(A)>,
+}
+
+/// Why an item has no result, if not by a panic.
+enum Stop {
+    Undecodable(String),
+    Unencodable(String),
+}
+
+impl<A: DeserializeOwned, R: Serialize> Run<'_, A, R> {
+    /// From the item where it stands to the last, or to the first one that fails.
+    #[inline]
+    fn go(&mut self, function: impl Fn(A) -> R) -> Result<(), Stop> {
+        if wire::is_number::<A>() && wire::is_number::<R>() {
+            let items = self.items.chunks_exact(size_of::<A>()).skip(self.nth);
+            let places = self.results.output[NUMBERS_HEAD..].chunks_exact_mut(size_of::<R>());
+            for (item, place) in items.zip(places.skip(self.nth)) {
+                wire::write_number(place, function(wire::read_number(item)));
+                self.nth += 1;
+            }
+            return Ok(());
         }
-        Err(payload) => replace(output, before, PANICKED, &encode_panic(payload)),
+        while self.nth < self.count {
+            self.is_decoding = true;
+            let item = self.next().map_err(Stop::Undecodable)?;
+            self.is_decoding = false;
+            self.results.begin();
+            let result = function(item);
+            self.results.put(self.nth, result).map_err(Stop::Unencodable)?;
+            self.nth += 1;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<A, String> {
+        if wire::is_number::<A>() {
+            let (item, rest) = self.items.split_at(size_of::<A>());
+            self.items = rest;
+            return Ok(wire::read_number(item));
+        }
+        let (item, rest) = wire::decode(self.items)
+            .map_err(|error| format!("decode a {}: {error}", type_name::<A>()))?;
+        self.items = &self.items[self.items.len() - rest..];
+        Ok(item)
     }
 }
 
-#[cold]
-fn replace(output: &mut Vec<u8>, before: usize, tag: u8, bytes: &[u8]) {
-    output.truncate(before);
-    output.push(tag);
-    output.extend_from_slice(&(bytes.len() as u64).to_ne_bytes());
-    output.extend_from_slice(bytes);
+/// A result that is being put together.
+struct Results<'a, R> {
+    output: &'a mut Vec<u8>,
+    /// Where the item's part begins; not of numbers.
+    before: usize,
+    /// Of numbers.
+    failures: Vec<u8>,
+    failure_count: u64,
+    _result: PhantomData<fn() -> R>,
 }
+
+impl<'a, R: Serialize> Results<'a, R> {
+    fn new(output: &'a mut Vec<u8>, count: usize) -> Results<'a, R> {
+        if wire::is_number::<R>() {
+            output.resize(NUMBERS_HEAD + count * size_of::<R>(), 0);
+        }
+        let failures = Vec::new();
+        Results { output, before: 0, failures, failure_count: 0, _result: PhantomData }
+    }
+
+    #[inline]
+    fn begin(&mut self) {
+        if !wire::is_number::<R>() {
+            self.before = self.output.len();
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, nth: usize, result: R) -> Result<(), String> {
+        if wire::is_number::<R>() {
+            let first = NUMBERS_HEAD + nth * size_of::<R>();
+            wire::write_number(&mut self.output[first..first + size_of::<R>()], result);
+            return Ok(());
+        }
+        self.output.push(VALUE);
+        wire::encode(&result, self.output)
+            .map_err(|error| format!("encode a {}: {error}", type_name::<R>()))
+    }
+
+    #[cold]
+    fn fail(&mut self, nth: usize, tag: u8, bytes: &[u8]) {
+        let output = match wire::is_number::<R>() {
+            true => {
+                self.failure_count += 1;
+                self.failures.extend_from_slice(&(nth as u32).to_ne_bytes());
+                &mut self.failures
+            }
+            false => {
+                self.output.truncate(self.before);
+                &mut *self.output
+            }
+        };
+        output.push(tag);
+        output.extend_from_slice(&(bytes.len() as u64).to_ne_bytes());
+        output.extend_from_slice(bytes);
+    }
+
+    fn finish(self) {
+        if wire::is_number::<R>() {
+            self.output[..NUMBERS_HEAD].copy_from_slice(&self.failure_count.to_ne_bytes());
+            self.output.extend_from_slice(&self.failures);
+        }
+    }
+}
+
+const TOO_SHORT: &str = "decode a chunk: it ends too early";
 
 /// Hands the results of a chunk to `each`, in order; `Err` if that is not what the bytes are.
 pub(super) fn open<R: DeserializeOwned>(
@@ -133,32 +265,63 @@ pub(super) fn open<R: DeserializeOwned>(
     count: u32,
     mut each: impl FnMut(Result<R, TaskError>),
 ) -> Result<(), String> {
+    if wire::is_number::<R>() {
+        let (numbers, failures) = open_numbers::<R>(bytes, count)?;
+        let mut failures = failures.into_iter().peekable();
+        for (nth, number) in numbers.chunks_exact(size_of::<R>()).enumerate() {
+            each(match failures.next_if(|&(failed, _)| failed == nth) {
+                Some((_, error)) => Err(error),
+                None => Ok(wire::read_number(number)),
+            });
+        }
+        return Ok(());
+    }
     for _ in 0..count {
-        let Some((&tag, rest)) = bytes.split_first() else {
-            return Err("decode a chunk: it ends too early".to_owned());
-        };
-        if tag == VALUE {
-            match wire::decode::<R>(rest) {
+        match bytes.split_first().ok_or(TOO_SHORT)? {
+            (&VALUE, rest) => match wire::decode::<R>(rest) {
                 Ok((value, left)) => {
                     bytes = &rest[rest.len() - left..];
                     each(Ok(value));
                 }
                 // Where the next one would begin is not known.
                 Err(error) => return Err(format!("decode a {}: {error}", type_name::<R>())),
-            }
-            continue;
-        }
-        let (length, rest) = rest.split_first_chunk().ok_or("decode a chunk: no length")?;
-        let length = usize::try_from(u64::from_ne_bytes(*length)).unwrap_or(usize::MAX);
-        let (body, rest) = rest.split_at_checked(length).ok_or("decode a chunk: no report")?;
-        bytes = rest;
-        each(Err(match tag {
-            PANICKED => match postcard::from_bytes::<PanicReport>(body) {
-                Ok(report) => TaskError::Panicked(report),
-                Err(error) => TaskError::Decode(error.to_string()),
             },
-            _ => TaskError::Encode(String::from_utf8_lossy(body).into_owned()),
-        }));
+            _ => each(Err(take_failure(&mut bytes)?)),
+        }
     }
     Ok(())
+}
+
+/// Results that are numbers, as their bytes, and which of them failed and why, in their order.
+#[expect(clippy::type_complexity, reason = "two things that are taken apart at once")]
+pub(super) fn open_numbers<R>(
+    bytes: &[u8],
+    count: u32,
+) -> Result<(&[u8], Vec<(usize, TaskError)>), String> {
+    let (failure_count, rest) = bytes.split_first_chunk().ok_or(TOO_SHORT)?;
+    let numbers = count as usize * size_of::<R>();
+    let (numbers, mut rest) = rest.split_at_checked(numbers).ok_or(TOO_SHORT)?;
+    let mut failures = Vec::new();
+    for _ in 0..u64::from_ne_bytes(*failure_count) {
+        let (nth, tagged) = rest.split_first_chunk().ok_or(TOO_SHORT)?;
+        rest = tagged;
+        failures.push((u32::from_ne_bytes(*nth) as usize, take_failure(&mut rest)?));
+    }
+    Ok((numbers, failures))
+}
+
+/// Takes a tag and what follows.
+fn take_failure(bytes: &mut &[u8]) -> Result<TaskError, String> {
+    let (tag, rest) = bytes.split_first().ok_or(TOO_SHORT)?;
+    let (length, rest) = rest.split_first_chunk().ok_or(TOO_SHORT)?;
+    let length = usize::try_from(u64::from_ne_bytes(*length)).unwrap_or(usize::MAX);
+    let (body, rest) = rest.split_at_checked(length).ok_or(TOO_SHORT)?;
+    *bytes = rest;
+    Ok(match *tag {
+        PANICKED => match postcard::from_bytes::<PanicReport>(body) {
+            Ok(report) => TaskError::Panicked(report),
+            Err(error) => TaskError::Decode(error.to_string()),
+        },
+        _ => TaskError::Encode(String::from_utf8_lossy(body).into_owned()),
+    })
 }

@@ -200,7 +200,7 @@ impl Desk {
             return books.resting.push(index);
         }
         let slot = self.shop.slot(index);
-        slot.discard(&self.shop.sheet, index);
+        slot.discard(&self.shop.annex, index);
         slot.set(Word::free((slot.word().generation + 1) % GENERATIONS));
         books.free.push(index);
     }
@@ -292,14 +292,14 @@ impl Desk {
         let mut buffer = Vec::new();
         let no_memory = |errno: crate::sys::Errno| TaskError::OutOfMemory(errno.to_string());
         let mut result = |read: &mut dyn FnMut(&[u8])| {
-            slot.read(&self.shop.sheet, index, Part::Result, &mut buffer, read).map_err(no_memory)
+            slot.read(&self.shop.annex, index, Part::Result, &mut buffer, read).map_err(no_memory)
         };
         let mut error = None;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match word.kind {
             Kind::Value => {
                 return slot
-                    .read(&self.shop.sheet, index, Part::Result, &mut buffer, read)
+                    .read(&self.shop.annex, index, Part::Result, &mut buffer, read)
                     .map_err(no_memory);
             }
             Kind::Panicked => result(&mut |bytes| {

@@ -75,7 +75,7 @@ pub(super) fn failure_text(shop: &Shop) -> String {
         Some(Failure::Initializer) => {
             let bytes = shop.seat(blame).report_bytes.load(Ordering::Acquire) as usize;
             let mut report = vec![0; bytes];
-            let read = shop.sheet.read_at(&mut report, shop.report_offset(blame));
+            let read = shop.annex.read_report(blame, &mut report);
             let report = postcard::from_bytes::<PanicReport>(&report);
             match (read, report) {
                 (Ok(()), Ok(report)) => format!("the initializer panicked in {report}"),

@@ -144,7 +144,7 @@ where
                 self.is_exhausted = true;
                 break;
             };
-            refused = self.chunk.push(&item).err();
+            refused = self.chunk.push(item).err();
         }
         let count = self.chunk.count();
         if count > 0 {

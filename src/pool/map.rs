@@ -13,7 +13,9 @@ use crate::pool::job::Job;
 use crate::pool::shop::Mode;
 use crate::pool::slot::SLEEPER;
 use crate::pool::submit::TaskOptions;
+use crate::pool::values::Values;
 use crate::pool::word::Kind;
+use crate::pool::{annex, wire};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::Ordering;
@@ -73,6 +75,10 @@ impl MapOptions {
 const FIRST_CHUNK: usize = 16;
 /// A chunk does not grow beyond this.
 const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// Nor does it have more items.
+const SIZE_MAX: usize = 1 << 16;
+/// What of numbers fits onto the stage.
+const STAGED_BYTES: usize = annex::PLACE_BYTES - chunk::NUMBERS_HEAD;
 /// How many tasks are put into the ring at once.
 const BATCH: usize = 16;
 
@@ -107,7 +113,7 @@ struct Mapping<'a, R> {
     pool: &'a Pool,
     options: MapOptions,
     job: Job,
-    values: Vec<Option<R>>,
+    values: Values<R>,
     errors: Vec<(usize, TaskError)>,
     flights: Vec<Flight>,
     /// Filled slots that are not in the ring yet.
@@ -152,9 +158,12 @@ impl Pool {
     {
         let mapping = Mapping::run(self, options, chunk::call_each::<F, A, R>(), items.into_iter());
         let (values, errors) = mapping;
-        match errors.into_iter().min_by_key(|(index, _)| *index) {
+        // Of those that were cancelled after an error, none is why.
+        let first =
+            |(index, error): &(usize, TaskError)| (matches!(error, TaskError::Cancelled), *index);
+        match errors.into_iter().min_by_key(first) {
             Some((_, error)) => Err(error),
-            None => Ok(values.into_iter().flatten().collect()),
+            None => Ok(values.into_all()),
         }
     }
 
@@ -182,13 +191,7 @@ impl Pool {
     {
         let job = chunk::call_each::<F, A, R>();
         let (values, errors) = Mapping::run(self, options, job, items.into_iter());
-        let untold = || Err(TaskError::Cancelled);
-        let mut results: Vec<std::result::Result<R, TaskError>> =
-            values.into_iter().map(|value| value.map_or_else(untold, Ok)).collect();
-        for (index, error) in errors {
-            results[index] = Err(error);
-        }
-        results
+        values.into_each(errors)
     }
 }
 
@@ -198,21 +201,24 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         options: MapOptions,
         job: Job,
         mut items: impl Iterator<Item = A>,
-    ) -> (Vec<Option<R>>, Vec<(usize, TaskError)>) {
+    ) -> (Values<R>, Vec<(usize, TaskError)>) {
+        // Of numbers, so much is under way as there are places on the stage.
+        let is_staged = wire::is_number::<A>() && options.chunk.is_none();
+        let window_max = if is_staged { annex::PLACES as usize } else { usize::MAX };
         let mut mapping = Mapping {
             pool,
             options,
             job,
-            values: Vec::with_capacity(items.size_hint().0),
+            values: Values::with_capacity(items.size_hint().0),
             errors: Vec::new(),
             flights: Vec::new(),
             pending: Vec::new(),
             released: Vec::new(),
-            window: (pool.desk.shop.slots.len() * 3 / 4).max(1),
+            window: (pool.desk.shop.slots.len() * 3 / 4).clamp(1, window_max),
         };
         if let Err(error) = pool.check_owner() {
-            mapping.refuse(items, &error.to_string());
-            return (std::mem::take(&mut mapping.values), std::mem::take(&mut mapping.errors));
+            mapping.refuse(items, &TaskError::NotSubmitted(error.to_string()));
+            return mapping.into_results();
         }
         let mut chunk = Chunk::default();
         let mut size = 0;
@@ -223,12 +229,12 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
                     Ok(Some(slot)) => slot,
                     Ok(None) => break,
                     Err(text) => {
-                        mapping.refuse(&mut items, &text);
+                        mapping.refuse(&mut items, &TaskError::NotSubmitted(text));
                         has_more = false;
                         break;
                     }
                 };
-                size = mapping.next_size(size, items.size_hint().0);
+                size = mapping.next_size::<A>(size, items.size_hint().0);
                 has_more = mapping.feed(&mut items, &mut chunk, size, slot);
             }
             mapping.send();
@@ -236,18 +242,27 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
                 mapping.sleep(has_more);
             }
         }
-        (std::mem::take(&mut mapping.values), std::mem::take(&mut mapping.errors))
+        mapping.into_results()
+    }
+
+    fn into_results(mut self) -> (Values<R>, Vec<(usize, TaskError)>) {
+        let none = Values::with_capacity(0);
+        (std::mem::replace(&mut self.values, none), std::mem::take(&mut self.errors))
     }
 
     /// How many items the next chunk is to have.
-    fn next_size(&self, last: usize, left: usize) -> usize {
+    fn next_size<A>(&self, last: usize, left: usize) -> usize {
         if let Some(size) = self.options.chunk {
             return size;
         }
         let workers = self.pool.desk.shop.head.target.load(Ordering::Relaxed).max(1) as usize;
         // Of what is known to be left, so that the last ones are small; of what nobody knows, ever more.
         let share = if left == 0 { usize::MAX } else { left / (8 * workers) };
-        share.min((2 * last).clamp(FIRST_CHUNK, 1 << 16)).max(1)
+        let most = match (wire::is_number::<A>(), wire::is_number::<R>()) {
+            (true, true) => STAGED_BYTES / size_of::<A>().max(size_of::<R>()),
+            _ => SIZE_MAX,
+        };
+        share.min((2 * last).clamp(FIRST_CHUNK, most)).max(1)
     }
 
     /// A slot for the next chunk. Waits for one only if this `map` has none at all: what it has must be collected first.
@@ -275,18 +290,12 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         chunk.clear();
         let slot = Unused { pool: self.pool, slot };
         let first = self.values.len();
-        let mut has_more = true;
-        while (chunk.count() as usize) < size && chunk.byte_count() < CHUNK_BYTES_MAX {
-            let Some(item) = items.next() else {
-                has_more = false;
-                break;
-            };
-            let pushed = chunk.push(&item);
-            self.values.push(None);
-            if let Err(text) = pushed {
-                self.errors.push((self.values.len() - 1, TaskError::NotSubmitted(text)));
-                break;
-            }
+        let extended = chunk.extend(items, size, CHUNK_BYTES_MAX);
+        self.values.extend(chunk.count() as usize);
+        let mut has_more = extended.as_ref().copied().unwrap_or(true);
+        if let Err(text) = extended {
+            self.errors.push((self.values.len(), TaskError::NotSubmitted(text)));
+            self.values.extend(1);
         }
         let count = chunk.count();
         if count > 0
@@ -298,7 +307,7 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         }
         if self.options.stop_at_error && !self.errors.is_empty() {
             self.stop();
-            self.values.extend(items.map(|_| None));
+            self.refuse(items, &TaskError::Cancelled);
             has_more = false;
         }
         has_more
@@ -343,18 +352,9 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
                 kept += 1;
                 continue;
             }
-            let mut next = first;
             let (values, errors) = (&mut self.values, &mut self.errors);
-            let opened = desk.outcome(slot, word, |bytes| {
-                chunk::open::<R>(bytes, count, |result| {
-                    match result {
-                        Ok(value) => values[next] = Some(value),
-                        Err(error) => errors.push((next, error)),
-                    }
-                    next += 1;
-                })
-            });
-            if let Err(error) = opened.and_then(|opened| opened.map_err(TaskError::Decode)) {
+            let taken = desk.outcome(slot, word, |bytes| values.take(first, count, bytes, errors));
+            if let Err((next, error)) = taken.unwrap_or_else(|error| Err((first, error))) {
                 errors.extend((next..first + count as usize).map(|index| (index, error.clone())));
             }
             self.released.push(slot);
@@ -403,10 +403,10 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
     }
 
     /// All that is left has the same error.
-    fn refuse<A>(&mut self, items: impl Iterator<Item = A>, text: &str) {
+    fn refuse<A>(&mut self, items: impl Iterator<Item = A>, error: &TaskError) {
         for _ in items {
-            self.errors.push((self.values.len(), TaskError::NotSubmitted(text.to_owned())));
-            self.values.push(None);
+            self.errors.push((self.values.len(), error.clone()));
+            self.values.extend(1);
         }
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+mod annex;
 mod builder;
 mod chunk;
 mod desk;
@@ -21,6 +22,7 @@ mod stopper;
 mod submit;
 mod supervisor;
 mod task;
+mod values;
 mod watch;
 mod wire;
 mod word;

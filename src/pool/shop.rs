@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "promises that its words may be shared")]
 
 use crate::error::{Error, Result};
+use crate::pool::annex::Annex;
 use crate::pool::slot::{POLLER, SLEEPER, Slot};
 use crate::pool::word::{Kind, Word};
 use crate::queue::ring_core::{Patience, RingCore};
@@ -121,7 +122,7 @@ pub(super) struct Shop {
     pub(super) entries: Shared<[AtomicU64]>,
     /// How the last workers ended: roster id, and what `waitid` said. Written by the supervisor.
     pub(super) morgue: Shared<[AtomicU64]>,
-    pub(super) sheet: Sheet,
+    pub(super) annex: Annex,
     /// Rung for the supervisor.
     pub(super) bell: Bell,
     /// Rung for those who poll for outcomes.
@@ -151,7 +152,7 @@ impl Shop {
             seats: region.place_slice(seats, |_| Seat::new())?,
             slots: region.place_slice(slots, |_| Slot::new())?,
             morgue: region.place_slice(MORGUE, |_| AtomicU64::new(0))?,
-            sheet: Sheet::new().map_err(os)?,
+            annex: Annex::new(Sheet::new().map_err(os)?),
             bell: bell()?,
             told: bell()?,
             base: Instant::now(),
@@ -321,12 +322,6 @@ impl Shop {
                 }
             }
         }
-    }
-
-    /// Where in the file a failed initialiser's report is.
-    pub(super) fn report_offset(&self, seat: u32) -> u64 {
-        // Behind the payloads of all slots.
-        (1 << 61) + (u64::from(seat) << 16)
     }
 }
 

@@ -5,18 +5,16 @@
 
 #![expect(unsafe_code, reason = "copies payloads into and out of shared bytes")]
 
+use crate::pool::annex::Annex;
 use crate::pool::word::{Kind, Word};
 use crate::shm::{ShmCell, ShmSafe};
 use crate::sys::Errno;
-use crate::sys::sheet::{Sheet, lift_file_size_limit};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// What fits into the slot; more goes to the file.
+/// What fits into the slot; more goes to the annex.
 pub(super) const INLINE_BYTES: usize = 224;
-/// Each payload has this much of the file's offsets for itself. Files are sparse.
-const STRIDE_BYTES: u64 = 1 << 38;
-/// A payload in the file keeps its memory for the next one, up to this size.
-const KEPT_BYTES: u64 = 64 << 10;
+/// In a length: the payload is on the stage.
+const STAGED: u64 = 1 << 63;
 
 /// A small payload.
 #[derive(Debug)]
@@ -115,15 +113,11 @@ impl Slot {
         }
     }
 
-    fn offset(index: u32, part: Part) -> u64 {
-        (2 * u64::from(index) + part as u64) * STRIDE_BYTES
-    }
-
     /// Writes a payload. The caller is the only one who may: the client before `QUEUED`, the task's worker before its commit.
     #[inline]
     pub(super) fn write(
         &self,
-        sheet: &Sheet,
+        annex: &Annex,
         index: u32,
         part: Part,
         bytes: &[u8],
@@ -131,7 +125,10 @@ impl Slot {
         let (length, inline) = self.place(part);
         length.store(bytes.len() as u64, Ordering::Relaxed);
         if bytes.len() > INLINE_BYTES {
-            return write_to_file(sheet, Slot::offset(index, part), bytes);
+            if annex.write(index, part, bytes)? {
+                length.store(STAGED | bytes.len() as u64, Ordering::Relaxed);
+            }
+            return Ok(());
         }
         let place = inline.0.get().cast::<u8>();
         // SAFETY: the bytes fit (checked above), and nobody else in any process reads or writes them now: P3, and the commit that
@@ -140,24 +137,26 @@ impl Slot {
         Ok(())
     }
 
-    /// Hands a payload to `read`: from the slot, or from `buffer` after it was copied there from the file. The word says that it is
-    /// whole, and nobody writes it before the caller is done.
+    /// Hands a payload to `read`: from the slot, from the stage, or from `buffer` after it was copied there from the file. The word says
+    /// that it is whole, and nobody writes it before the caller is done.
     #[inline]
     pub(super) fn read<T>(
         &self,
-        sheet: &Sheet,
+        annex: &Annex,
         index: u32,
         part: Part,
         buffer: &mut Vec<u8>,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, Errno> {
         let (length, inline) = self.place(part);
-        let bytes = usize::try_from(length.load(Ordering::Relaxed)).map_err(|_| Errno::ENOMEM)?;
+        let length = length.load(Ordering::Relaxed);
+        let bytes = usize::try_from(length & !STAGED).map_err(|_| Errno::ENOMEM)?;
+        let is_staged = length & STAGED != 0;
+        if is_staged && let Some(staged) = annex.staged(index, part, bytes) {
+            return Ok(read(staged));
+        }
         if bytes > INLINE_BYTES {
-            buffer.clear();
-            buffer.try_reserve_exact(bytes).map_err(|_| Errno::ENOMEM)?;
-            buffer.resize(bytes, 0);
-            sheet.read_at(buffer, Slot::offset(index, part))?;
+            annex.read(index, part, is_staged, bytes, buffer)?;
             return Ok(read(buffer));
         }
         let place = inline.0.get().cast::<u8>();
@@ -167,13 +166,11 @@ impl Slot {
     }
 
     /// Gives the memory of big payloads back to the machine.
-    pub(super) fn discard(&self, sheet: &Sheet, index: u32) {
+    pub(super) fn discard(&self, annex: &Annex, index: u32) {
         for part in [Part::Argument, Part::Result] {
-            let (length, _) = self.place(part);
-            let bytes = length.swap(0, Ordering::Relaxed);
-            if bytes > KEPT_BYTES {
-                // Nothing to do about a failure but to keep the memory until the pool ends.
-                let _ = sheet.discard(Slot::offset(index, part), STRIDE_BYTES);
+            let length = self.place(part).0.swap(0, Ordering::Relaxed);
+            if length & STAGED == 0 {
+                annex.discard(index, part, length);
             }
         }
     }
@@ -188,10 +185,4 @@ impl Slot {
         self.watched.store(0, Ordering::Relaxed);
         self.in_ring.store(1, Ordering::Relaxed);
     }
-}
-
-#[cold]
-fn write_to_file(sheet: &Sheet, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
-    lift_file_size_limit()?;
-    sheet.write_at(bytes, offset)
 }

@@ -259,7 +259,7 @@ impl Pool {
         if deadline != 0 {
             shop.head.has_deadlines.store(1, Ordering::SeqCst);
         }
-        slot.write(&shop.sheet, index, Part::Argument, argument).map_err(|errno| {
+        slot.write(&shop.annex, index, Part::Argument, argument).map_err(|errno| {
             slot.in_ring.store(0, Ordering::Relaxed);
             self.desk.release(index);
             Error::os("make room for", format!("an argument of {} bytes", argument.len()), errno)

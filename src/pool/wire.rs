@@ -1,4 +1,4 @@
-//! Arguments and results as bytes: as the queues encode them, but vectors of numbers travel as they are.
+//! Arguments and results as bytes: as the queues encode them, but numbers in chunks and vectors of numbers travel as they are.
 
 #![expect(unsafe_code, reason = "treats a T as the vector of numbers that it is")]
 
@@ -36,8 +36,71 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> postcard::Result<(T, 
     from_numbers(content).map(|value| (value, rest.len())).ok_or(end)
 }
 
+/// Appends the bytes of at most so many items, which are [numbers](is_number); how many there were.
+#[inline]
+pub(super) fn extend_by_numbers<T>(
+    buffer: &mut Vec<u8>,
+    items: &mut impl Iterator<Item = T>,
+    most: usize,
+) -> usize {
+    assert!(is_number::<T>(), "asked before");
+    let (before, size) = (buffer.len(), size_of::<T>());
+    buffer.reserve(most * size);
+    let mut count = 0;
+    for place in buffer.spare_capacity_mut().chunks_exact_mut(size).take(most) {
+        let Some(item) = items.next() else { break };
+        // SAFETY: there is room for one. Private memory of this process, borrowed mutably.
+        unsafe { place.as_mut_ptr().cast::<T>().write_unaligned(item) };
+        count += 1;
+    }
+    // SAFETY: so many places were written above, without a gap.
+    unsafe { buffer.set_len(before + count * size) };
+    count
+}
+
+/// Writes a [number](is_number) to a place of its size.
+#[inline(always)]
+pub(super) fn write_number<T>(place: &mut [u8], number: T) {
+    assert!(is_number::<T>() && place.len() == size_of::<T>(), "asked before");
+    // SAFETY: there is room (asserted), and a number needs no drop. Private memory of this process, borrowed mutably.
+    unsafe { place.as_mut_ptr().cast::<T>().write_unaligned(number) };
+}
+
+/// The [number](is_number) at a place of its size.
+#[inline(always)]
+pub(super) fn read_number<T>(place: &[u8]) -> T {
+    assert!(is_number::<T>() && place.len() == size_of::<T>(), "asked before");
+    // SAFETY: inside the slice (asserted), and any bytes are a number.
+    unsafe { place.as_ptr().cast::<T>().read_unaligned() }
+}
+
+/// Appends so many [numbers](is_number), all zero.
+pub(super) fn extend_by_zeros<T>(numbers: &mut Vec<T>, count: usize) {
+    assert!(is_number::<T>(), "asked before");
+    numbers.reserve(count);
+    let spare = numbers.spare_capacity_mut().as_mut_ptr();
+    // SAFETY: so many were reserved.
+    unsafe { spare.write_bytes(0, count) };
+    // SAFETY: written in the line above, and a number may be zero.
+    unsafe { numbers.set_len(numbers.len() + count) };
+}
+
+/// The bytes of [numbers](is_number).
+pub(super) fn bytes_of_numbers<T>(numbers: &mut [T]) -> &mut [u8] {
+    assert!(is_number::<T>(), "asked before");
+    let bytes = size_of_val(numbers);
+    // SAFETY: the same memory, borrowed for as long; a number has no padding, and any bytes are one.
+    unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast::<u8>(), bytes) }
+}
+
 macro_rules! numbers {
     ($($number:ty),*) => {
+        /// Whether T is a number, which is its bytes; known when the code is compiled.
+        #[inline(always)]
+        pub(super) fn is_number<T>() -> bool {
+            $(is::<T, $number>())||* || is::<T, u8>()
+        }
+
         /// Whether T is a vector of numbers; known when the code is compiled.
         #[inline(always)]
         fn is_numbers<T>() -> bool {

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "calls jobs by their address")]
 
 use crate::deadline::Deadline;
+use crate::pool::annex::REPORT_BYTES_MAX;
 use crate::pool::job::{self, Done};
 use crate::pool::plan::Plan;
 use crate::pool::shop::{Mode, NO_SLOT, Shop};
@@ -12,7 +13,7 @@ use crate::process::panic::report_here;
 use crate::queue::ring_core::{Failed, Patience};
 use crate::shm::roster;
 use crate::sync::linux::Linux;
-use crate::sys::{Errno, fork, signal, stdio};
+use crate::sys::{fork, signal, stdio};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,8 +36,6 @@ pub(super) enum Leave {
     Uninitialized,
 }
 
-/// What a failed initialiser leaves in the file at most.
-const REPORT_BYTES_MAX: usize = 1 << 15;
 /// A buffer that became larger than this for one task is not kept for the next.
 const BUFFER_KEPT_BYTES: usize = 1 << 20;
 
@@ -134,12 +133,12 @@ impl Worker<'_> {
             stdio::flush_all();
             fork::exit_now(0);
         }
-        let kind = match slot.write(&self.shop.sheet, index, Part::Result, &self.output) {
+        let kind = match slot.write(&self.shop.annex, index, Part::Result, &self.output) {
             Ok(()) => kind,
             Err(errno) => {
                 // Four bytes fit into any slot.
                 let number = (errno as i32).to_ne_bytes();
-                let _ = slot.write(&self.shop.sheet, index, Part::Result, &number);
+                let _ = slot.write(&self.shop.annex, index, Part::Result, &number);
                 Kind::Unwritable
             }
         };
@@ -162,7 +161,7 @@ impl Worker<'_> {
         self.output.clear();
         let output = &mut self.output;
         let call = |argument: &[u8]| catch_unwind(AssertUnwindSafe(|| job(argument, output)));
-        let called = slot.read(&self.shop.sheet, index, Part::Argument, &mut self.argument, call);
+        let called = slot.read(&self.shop.annex, index, Part::Argument, &mut self.argument, call);
         if self.argument.capacity() > BUFFER_KEPT_BYTES {
             self.argument = Vec::new();
         }
@@ -184,9 +183,7 @@ impl Worker<'_> {
 
     fn report(&self, report: &[u8]) {
         let bytes = &report[..report.len().min(REPORT_BYTES_MAX)];
-        if self.shop.sheet.write_at(bytes, self.shop.report_offset(self.seat))
-            == Ok::<(), Errno>(())
-        {
+        if self.shop.annex.write_report(self.seat, bytes).is_ok() {
             let seat = self.shop.seat(self.seat);
             seat.report_bytes.store(bytes.len() as u32, Ordering::Release);
         }

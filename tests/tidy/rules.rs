@@ -21,6 +21,7 @@ const FENCED: &[&str] = &[
     "src/shm/roster.rs",
     "src/shm/safe.rs",
     "src/shm/shared.rs",
+    "src/pool/annex.rs",
     "src/pool/builder.rs",
     "src/pool/job.rs",
     "src/pool/shop.rs",
