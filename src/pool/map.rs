@@ -19,6 +19,7 @@ use crate::pool::{annex, wire};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// How items are mapped; see [`Pool::map_with`], [`Pool::imap_with`].
 ///
@@ -46,7 +47,7 @@ impl MapOptions {
     }
 
     /// How many items travel together, and share their fate if their worker dies. By default a `map` begins with few and ends with few,
-    /// with up to an eighth of what is left for each worker in between; an `imap` has one.
+    /// with up to an eighth of what is left for each worker in between, but no fewer than 20 µs of work; an `imap` has one.
     pub fn chunk(mut self, items: usize) -> MapOptions {
         self.chunk = Some(items.max(1));
         self
@@ -73,6 +74,8 @@ impl MapOptions {
 
 /// The first chunk of a `map` that chooses for itself.
 const FIRST_CHUNK: usize = 16;
+/// Work of less time is not worth a chunk of its own.
+const CHUNK_NS_MIN: usize = 20_000;
 /// A chunk does not grow beyond this.
 const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// Nor does it have more items.
@@ -114,12 +117,14 @@ struct Mapping<'a, R> {
     options: MapOptions,
     job: Job,
     values: Values<R>,
-    errors: Vec<(usize, TaskError)>,
     flights: Vec<Flight>,
     /// Filled slots that are not in the ring yet.
     pending: Vec<u32>,
     released: Vec<u32>,
     window: usize,
+    begun: Instant,
+    /// How many items have come back.
+    done: usize,
 }
 
 impl Pool {
@@ -156,15 +161,8 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        let mapping = Mapping::run(self, options, chunk::call_each::<F, A, R>(), items.into_iter());
-        let (values, errors) = mapping;
-        // Of those that were cancelled after an error, none is why.
-        let first =
-            |(index, error): &(usize, TaskError)| (matches!(error, TaskError::Cancelled), *index);
-        match errors.into_iter().min_by_key(first) {
-            Some((_, error)) => Err(error),
-            None => Ok(values.into_all()),
-        }
+        let job = chunk::call_each::<F, A, R>();
+        Mapping::run(self, options, job, items.into_iter()).into_all()
     }
 
     /// As [`map_with`](Self::map_with), but each item has a result or an error of its own.
@@ -190,8 +188,7 @@ impl Pool {
         R: Serialize + DeserializeOwned,
     {
         let job = chunk::call_each::<F, A, R>();
-        let (values, errors) = Mapping::run(self, options, job, items.into_iter());
-        values.into_each(errors)
+        Mapping::run(self, options, job, items.into_iter()).into_each()
     }
 }
 
@@ -201,7 +198,7 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         options: MapOptions,
         job: Job,
         mut items: impl Iterator<Item = A>,
-    ) -> (Values<R>, Vec<(usize, TaskError)>) {
+    ) -> Values<R> {
         // Of numbers, so much is under way as there are places on the stage.
         let is_staged = wire::is_number::<A>() && options.chunk.is_none();
         let window_max = if is_staged { annex::PLACES as usize } else { usize::MAX };
@@ -210,15 +207,16 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
             options,
             job,
             values: Values::with_capacity(items.size_hint().0),
-            errors: Vec::new(),
             flights: Vec::new(),
             pending: Vec::new(),
             released: Vec::new(),
             window: (pool.desk.shop.slots.len() * 3 / 4).clamp(1, window_max),
+            begun: Instant::now(),
+            done: 0,
         };
         if let Err(error) = pool.check_owner() {
             mapping.refuse(items, &TaskError::NotSubmitted(error.to_string()));
-            return mapping.into_results();
+            return mapping.into_values();
         }
         let mut chunk = Chunk::default();
         let mut size = 0;
@@ -242,12 +240,11 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
                 mapping.sleep(has_more);
             }
         }
-        mapping.into_results()
+        mapping.into_values()
     }
 
-    fn into_results(mut self) -> (Values<R>, Vec<(usize, TaskError)>) {
-        let none = Values::with_capacity(0);
-        (std::mem::replace(&mut self.values, none), std::mem::take(&mut self.errors))
+    fn into_values(mut self) -> Values<R> {
+        std::mem::replace(&mut self.values, Values::with_capacity(0))
     }
 
     /// How many items the next chunk is to have.
@@ -262,7 +259,10 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
             (true, true) => STAGED_BYTES / size_of::<A>().max(size_of::<R>()),
             _ => SIZE_MAX,
         };
-        share.min((2 * last).clamp(FIRST_CHUNK, most)).max(1)
+        // As far as is known, and with the time for starting.
+        let ns = self.begun.elapsed().as_nanos() as usize * workers / self.done.max(1);
+        let worthwhile = if self.done == 0 { 1 } else { CHUNK_NS_MIN / ns.max(1) };
+        share.max(worthwhile).min((2 * last).clamp(FIRST_CHUNK, most)).max(1)
     }
 
     /// A slot for the next chunk. Waits for one only if this `map` has none at all: what it has must be collected first.
@@ -294,18 +294,16 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         self.values.extend(chunk.count() as usize);
         let mut has_more = extended.as_ref().copied().unwrap_or(true);
         if let Err(text) = extended {
-            self.errors.push((self.values.len(), TaskError::NotSubmitted(text)));
-            self.values.extend(1);
+            self.refuse(std::iter::once(()), &TaskError::NotSubmitted(text));
         }
         let count = chunk.count();
         if count > 0
             && let Err(error) = self.launch(slot, first, count, chunk.finish())
         {
-            let text = error.to_string();
-            let errors = (0..count as usize).map(|nth| first + nth);
-            self.errors.extend(errors.map(|at| (at, TaskError::NotSubmitted(text.clone()))));
+            let error = TaskError::NotSubmitted(error.to_string());
+            self.values.fail(first..first + count as usize, &error);
         }
-        if self.options.stop_at_error && !self.errors.is_empty() {
+        if self.options.stop_at_error && self.values.has_errors() {
             self.stop();
             self.refuse(items, &TaskError::Cancelled);
             has_more = false;
@@ -352,17 +350,18 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
                 kept += 1;
                 continue;
             }
-            let (values, errors) = (&mut self.values, &mut self.errors);
-            let taken = desk.outcome(slot, word, |bytes| values.take(first, count, bytes, errors));
-            if let Err((next, error)) = taken.unwrap_or_else(|error| Err((first, error))) {
-                errors.extend((next..first + count as usize).map(|index| (index, error.clone())));
+            let values = &mut self.values;
+            let taken = desk.outcome(slot, word, |bytes| values.take(first, count, bytes));
+            if let Err(error) = taken {
+                self.values.fail(first..first + count as usize, &error);
             }
+            self.done += count as usize;
             self.released.push(slot);
         }
         self.flights.truncate(kept);
         desk.release_all(&self.released);
         self.released.clear();
-        if self.options.stop_at_error && !self.errors.is_empty() {
+        if self.options.stop_at_error && self.values.has_errors() {
             self.stop();
         }
         before - self.flights.len()
@@ -405,8 +404,9 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
     /// All that is left has the same error.
     fn refuse<A>(&mut self, items: impl Iterator<Item = A>, error: &TaskError) {
         for _ in items {
-            self.errors.push((self.values.len(), error.clone()));
+            let index = self.values.len();
             self.values.extend(1);
+            self.values.fail(index..index + 1, error);
         }
     }
 }

@@ -4,87 +4,122 @@ use crate::pool::chunk;
 use crate::pool::error::TaskError;
 use crate::pool::wire;
 use serde::de::DeserializeOwned;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
-/// One place for each item; which have an error instead of a value is noted beside them.
+/// A place for each item. Each gets a value or an error, once.
 #[derive(Debug)]
-pub(super) enum Values<R> {
-    /// Zero where there is none yet.
-    Numbers(Vec<R>),
+pub(super) struct Values<R> {
+    places: Places<R>,
+    errors: Vec<(usize, TaskError)>,
+    /// How many have got one or the other.
+    settled: usize,
+}
+
+#[derive(Debug)]
+enum Places<R> {
+    /// Zero where there was an error.
+    Numbers(Vec<MaybeUninit<R>>),
     Others(Vec<Option<R>>),
 }
 
 impl<R: DeserializeOwned> Values<R> {
     pub(super) fn with_capacity(items: usize) -> Values<R> {
-        match wire::is_number::<R>() {
-            true => Values::Numbers(Vec::with_capacity(items)),
-            false => Values::Others(Vec::with_capacity(items)),
-        }
+        let places = match wire::is_number::<R>() {
+            true => Places::Numbers(Vec::with_capacity(items)),
+            false => Places::Others(Vec::with_capacity(items)),
+        };
+        Values { places, errors: Vec::new(), settled: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
-        match self {
-            Values::Numbers(values) => values.len(),
-            Values::Others(values) => values.len(),
+        match &self.places {
+            Places::Numbers(places) => places.len(),
+            Places::Others(places) => places.len(),
         }
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
     }
 
     /// Makes places for more.
     pub(super) fn extend(&mut self, items: usize) {
-        match self {
-            Values::Numbers(values) => wire::extend_by_zeros(values, items),
-            Values::Others(values) => values.extend((0..items).map(|_| None)),
+        let len = self.len() + items;
+        match &mut self.places {
+            Places::Numbers(places) => places.resize_with(len, MaybeUninit::uninit),
+            Places::Others(places) => places.resize_with(len, || None),
         }
     }
 
-    /// Takes the values of the `count` items from `first` from a chunk's result, and their errors. If the bytes are not that, says why, and at
-    /// which item.
-    pub(super) fn take(
-        &mut self,
-        first: usize,
-        count: u32,
-        bytes: &[u8],
-        errors: &mut Vec<(usize, TaskError)>,
-    ) -> Result<(), (usize, TaskError)> {
-        let mut next = first;
-        let opened = match self {
-            Values::Numbers(values) => {
+    /// The error of each of these.
+    pub(super) fn fail(&mut self, which: Range<usize>, error: &TaskError) {
+        if let Places::Numbers(places) = &mut self.places {
+            wire::fill_by_zeros(&mut places[which.clone()]);
+        }
+        self.settled += which.len();
+        self.errors.extend(which.map(|index| (index, error.clone())));
+    }
+
+    /// Takes the values, or the errors, of the `count` items from `first` from a chunk's result.
+    pub(super) fn take(&mut self, first: usize, count: u32, bytes: &[u8]) {
+        let all = first..first + count as usize;
+        let (errors, mut next) = (&mut self.errors, first);
+        let opened = match &mut self.places {
+            Places::Numbers(places) => {
                 chunk::open_numbers::<R>(bytes, count).map(|(numbers, failures)| {
-                    let places = &mut values[first..first + count as usize];
-                    wire::bytes_of_numbers(places).copy_from_slice(numbers);
+                    wire::fill_by_numbers(&mut places[all.clone()], numbers);
                     errors.extend(failures.into_iter().map(|(nth, error)| (first + nth, error)));
+                    next = all.end;
                 })
             }
-            Values::Others(values) => chunk::open::<R>(bytes, count, |result| {
+            Places::Others(places) => chunk::open::<R>(bytes, count, |result| {
                 match result {
-                    Ok(value) => values[next] = Some(value),
+                    Ok(value) => places[next] = Some(value),
                     Err(error) => errors.push((next, error)),
                 }
                 next += 1;
             }),
         };
-        opened.map_err(|text| (next, TaskError::Decode(text)))
-    }
-
-    /// All of them; every item has one.
-    pub(super) fn into_all(self) -> Vec<R> {
-        match self {
-            Values::Numbers(values) => values,
-            Values::Others(values) => values.into_iter().flatten().collect(),
+        self.settled += next - first;
+        if let Err(text) = opened {
+            self.fail(next..all.end, &TaskError::Decode(text));
         }
     }
 
-    /// Each of them, or its error.
-    pub(super) fn into_each(self, errors: Vec<(usize, TaskError)>) -> Vec<Result<R, TaskError>> {
+    /// All values; the error of the first item, in their order, that has one.
+    pub(super) fn into_all(self) -> Result<Vec<R>, TaskError> {
+        self.check();
+        // Of those that were cancelled after an error, none is why.
+        let first =
+            |(index, error): &(usize, TaskError)| (matches!(error, TaskError::Cancelled), *index);
+        if let Some((_, error)) = self.errors.into_iter().min_by_key(first) {
+            return Err(error);
+        }
+        Ok(match self.places {
+            Places::Numbers(places) => wire::filled(places),
+            Places::Others(places) => places.into_iter().flatten().collect(),
+        })
+    }
+
+    /// Each value, or its error.
+    pub(super) fn into_each(self) -> Vec<Result<R, TaskError>> {
+        self.check();
+        // Every place without a value has an error below.
         let untold = || Err(TaskError::Cancelled);
-        let mut results: Vec<Result<R, TaskError>> = match self {
-            Values::Numbers(values) => values.into_iter().map(Ok).collect(),
-            Values::Others(values) => {
-                values.into_iter().map(|value| value.map_or_else(untold, Ok)).collect()
+        let mut results: Vec<Result<R, TaskError>> = match self.places {
+            Places::Numbers(places) => wire::filled(places).into_iter().map(Ok).collect(),
+            Places::Others(places) => {
+                places.into_iter().map(|value| value.map_or_else(untold, Ok)).collect()
             }
         };
-        for (index, error) in errors {
+        for (index, error) in self.errors {
             results[index] = Err(error);
         }
         results
+    }
+
+    fn check(&self) {
+        assert_eq!(self.settled, self.len(), "items of a map without a value and without an error");
     }
 }

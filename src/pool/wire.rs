@@ -74,23 +74,28 @@ pub(super) fn read_number<T>(place: &[u8]) -> T {
     unsafe { place.as_ptr().cast::<T>().read_unaligned() }
 }
 
-/// Appends so many [numbers](is_number), all zero.
-pub(super) fn extend_by_zeros<T>(numbers: &mut Vec<T>, count: usize) {
-    assert!(is_number::<T>(), "asked before");
-    numbers.reserve(count);
-    let spare = numbers.spare_capacity_mut().as_mut_ptr();
-    // SAFETY: so many were reserved.
-    unsafe { spare.write_bytes(0, count) };
-    // SAFETY: written in the line above, and a number may be zero.
-    unsafe { numbers.set_len(numbers.len() + count) };
+/// Fills places with [numbers](is_number) of these bytes.
+pub(super) fn fill_by_numbers<T>(places: &mut [MaybeUninit<T>], bytes: &[u8]) {
+    assert!(is_number::<T>() && size_of_val(places) == bytes.len(), "asked before");
+    let first = places.as_mut_ptr().cast::<u8>();
+    // SAFETY: there is room (asserted), and the places are borrowed mutably, so they are not where the bytes are.
+    unsafe { first.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
 }
 
-/// The bytes of [numbers](is_number).
-pub(super) fn bytes_of_numbers<T>(numbers: &mut [T]) -> &mut [u8] {
+/// Fills places with [numbers](is_number) that are zero.
+pub(super) fn fill_by_zeros<T>(places: &mut [MaybeUninit<T>]) {
     assert!(is_number::<T>(), "asked before");
-    let bytes = size_of_val(numbers);
-    // SAFETY: the same memory, borrowed for as long; a number has no padding, and any bytes are one.
-    unsafe { std::slice::from_raw_parts_mut(numbers.as_mut_ptr().cast::<u8>(), bytes) }
+    places.fill_with(MaybeUninit::zeroed);
+}
+
+/// The [numbers](is_number) in places that are filled, all of them.
+pub(super) fn filled<T>(places: Vec<MaybeUninit<T>>) -> Vec<T> {
+    assert!(is_number::<T>(), "asked before");
+    let mut places = ManuallyDrop::new(places);
+    let (first, len, capacity) = (places.as_mut_ptr(), places.len(), places.capacity());
+    // SAFETY: the vector's own parts, which it does not free any more; the caller says that all are filled, and where it should be
+    // wrong about that, its own memory is taken for numbers, which any bytes are.
+    unsafe { Vec::from_raw_parts(first.cast::<T>(), len, capacity) }
 }
 
 macro_rules! numbers {
