@@ -5,7 +5,7 @@ use crate::support::page::Page;
 use crate::support::pools::{Deaths, trivial};
 use crate::support::sweeps::{Item, compute, sum_of_shared_squares, sum_of_squares};
 use offspring::pool::{MapOptions, Task};
-use offspring::{Pool, Region, Shared};
+use offspring::{Pool, Region, Semaphore, Shared};
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -32,9 +32,15 @@ fn wait_for(pool: &Pool, workers: usize) {
     }
 }
 
-/// Starts a pool, waits until all of its workers are forked, and ends it.
+/// Starts a pool, waits until all of its workers are ready for tasks, and ends it.
 pub(crate) fn start_and_stop(workers: usize) {
-    pool(workers).shutdown().expect("no failure");
+    static READY: OnceLock<Shared<Semaphore>> = OnceLock::new();
+    let new = || Shared::new(Semaphore::new(0)).expect("a semaphore");
+    let ready = READY.get_or_init(new);
+    let pool = Pool::builder().workers(workers).initializer(|| ready.add_permits(1));
+    let pool = pool.build().expect("a pool");
+    (0..workers).for_each(|_| ready.acquire().forget());
+    pool.shutdown().expect("no failure");
 }
 
 /// Starts a pool, has it do one task, and ends it.
