@@ -65,6 +65,18 @@ impl Annex {
         self.sheet.write_at(bytes, offset(index, part)).map(|()| false)
     }
 
+    /// Lets `write` fill a slot's place on the stage, if it has one. The caller is the only one who may, as for [`write`](Self::write).
+    pub(super) fn fill<T>(
+        &self,
+        index: u32,
+        part: Part,
+        write: impl FnOnce(&mut [u8]) -> T,
+    ) -> Option<T> {
+        let place = self.place(index, part)?;
+        // SAFETY: inside the stage, and nobody else in any process reads or writes this place now: the caller's promise.
+        Some(write(unsafe { std::slice::from_raw_parts_mut(place, PLACE_BYTES) }))
+    }
+
     /// A payload of so many bytes on the stage, if this process can map that. Nobody writes it before the caller is done: see `slot.rs`.
     pub(super) fn staged(&self, index: u32, part: Part, bytes: usize) -> Option<&[u8]> {
         let place = self.place(index, part).filter(|_| bytes <= PLACE_BYTES)?;

@@ -93,6 +93,19 @@ impl Chunk {
     }
 }
 
+/// Puts an argument of at most so many numbers together in a place that has room for them; how many there are, and its bytes.
+pub(super) fn fill<A>(
+    place: &mut [u8],
+    items: &mut impl Iterator<Item = A>,
+    size: usize,
+) -> (u32, usize) {
+    let (head, numbers) = place.split_at_mut(HEAD);
+    let most = size.min(numbers.len() / size_of::<A>());
+    let count = wire::write_numbers(&mut numbers[..most * size_of::<A>()], items);
+    head.copy_from_slice(&(count as u32).to_ne_bytes());
+    (count as u32, HEAD + count * size_of::<A>())
+}
+
 /// The job that calls an `F` for each item of a chunk.
 pub(super) fn call_each<F, A, R>() -> Job
 where

@@ -11,7 +11,7 @@ use crate::pool::desk::Closed;
 use crate::pool::error::TaskError;
 use crate::pool::job::Job;
 use crate::pool::shop::Mode;
-use crate::pool::slot::SLEEPER;
+use crate::pool::slot::{Part, SLEEPER};
 use crate::pool::submit::TaskOptions;
 use crate::pool::values::Values;
 use crate::pool::word::Kind;
@@ -93,6 +93,13 @@ struct Flight {
     count: u32,
 }
 
+/// A chunk's argument.
+enum Argument<'a> {
+    Bytes(&'a [u8]),
+    /// On the stage already, so many bytes.
+    Staged(usize),
+}
+
 /// A slot that goes back if nothing is put into it.
 struct Unused<'a> {
     pool: &'a Pool,
@@ -122,6 +129,8 @@ struct Mapping<'a, R> {
     pending: Vec<u32>,
     released: Vec<u32>,
     window: usize,
+    /// Arguments are written to the stage.
+    is_staged: bool,
     begun: Instant,
     /// How many items have come back.
     done: usize,
@@ -211,6 +220,7 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
             pending: Vec::new(),
             released: Vec::new(),
             window: (pool.desk.shop.slots.len() * 3 / 4).clamp(1, window_max),
+            is_staged,
             begun: Instant::now(),
             done: 0,
         };
@@ -287,18 +297,28 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         size: usize,
         slot: u32,
     ) -> bool {
-        chunk.clear();
         let slot = Unused { pool: self.pool, slot };
         let first = self.values.len();
-        let extended = chunk.extend(items, size, CHUNK_BYTES_MAX);
-        self.values.extend(chunk.count() as usize);
+        let annex = &self.pool.desk.shop.annex;
+        let staged = match self.is_staged {
+            true => annex.fill(slot.slot, Part::Argument, |place| chunk::fill(place, items, size)),
+            false => None,
+        };
+        let (count, extended, argument) = match staged {
+            Some((count, bytes)) => (count, Ok(count as usize == size), Argument::Staged(bytes)),
+            None => {
+                chunk.clear();
+                let extended = chunk.extend(items, size, CHUNK_BYTES_MAX);
+                (chunk.count(), extended, Argument::Bytes(chunk.finish()))
+            }
+        };
+        self.values.extend(count as usize);
         let mut has_more = extended.as_ref().copied().unwrap_or(true);
         if let Err(text) = extended {
             self.refuse(std::iter::once(()), &TaskError::NotSubmitted(text));
         }
-        let count = chunk.count();
         if count > 0
-            && let Err(error) = self.launch(slot, first, count, chunk.finish())
+            && let Err(error) = self.launch(slot, first, count, argument)
         {
             let error = TaskError::NotSubmitted(error.to_string());
             self.values.fail(first..first + count as usize, &error);
@@ -316,10 +336,16 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         slot: Unused<'_>,
         first: usize,
         count: u32,
-        argument: &[u8],
+        argument: Argument<'_>,
     ) -> Result<()> {
         let slot = slot.into_slot();
-        self.pool.fill(slot, self.options.task, self.job, argument)?;
+        match argument {
+            Argument::Bytes(bytes) => self.pool.fill(slot, self.options.task, self.job, bytes)?,
+            Argument::Staged(bytes) => {
+                self.pool.prepare(slot, self.options.task, self.job);
+                self.pool.desk.shop.slot(slot).set_staged(Part::Argument, bytes);
+            }
+        }
         self.pool.commit(slot);
         self.pending.push(slot);
         self.flights.push(Flight { slot, first, count });

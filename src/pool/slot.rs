@@ -126,7 +126,7 @@ impl Slot {
         length.store(bytes.len() as u64, Ordering::Relaxed);
         if bytes.len() > INLINE_BYTES {
             if annex.write(index, part, bytes)? {
-                length.store(STAGED | bytes.len() as u64, Ordering::Relaxed);
+                self.set_staged(part, bytes.len());
             }
             return Ok(());
         }
@@ -135,6 +135,11 @@ impl Slot {
         // makes them readable comes after this.
         unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(())
+    }
+
+    /// Notes that a payload of so many bytes lies on the stage.
+    pub(super) fn set_staged(&self, part: Part, bytes: usize) {
+        self.place(part).0.store(STAGED | bytes as u64, Ordering::Relaxed);
     }
 
     /// Hands a payload to `read`: from the slot, from the stage, or from `buffer` after it was copied there from the file. The word says

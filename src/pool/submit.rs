@@ -252,18 +252,23 @@ impl Pool {
         job: Job,
         argument: &[u8],
     ) -> Result<()> {
-        let shop = &self.desk.shop;
-        let slot = shop.slot(index);
-        let deadline = options.deadline.map_or(0, |deadline| shop.nanos_of(deadline));
-        slot.prepare(job::address_of(job), deadline, attempts(options.retries));
-        if deadline != 0 {
-            shop.head.has_deadlines.store(1, Ordering::SeqCst);
-        }
+        self.prepare(index, options, job);
+        let (shop, slot) = (&self.desk.shop, self.desk.shop.slot(index));
         slot.write(&shop.annex, index, Part::Argument, argument).map_err(|errno| {
             slot.in_ring.store(0, Ordering::Relaxed);
             self.desk.release(index);
             Error::os("make room for", format!("an argument of {} bytes", argument.len()), errno)
         })
+    }
+
+    /// Makes a free slot ready for a job, but for the argument.
+    pub(super) fn prepare(&self, index: u32, options: TaskOptions, job: Job) {
+        let shop = &self.desk.shop;
+        let deadline = options.deadline.map_or(0, |deadline| shop.nanos_of(deadline));
+        shop.slot(index).prepare(job::address_of(job), deadline, attempts(options.retries));
+        if deadline != 0 {
+            shop.head.has_deadlines.store(1, Ordering::SeqCst);
+        }
     }
 
     /// Makes a filled slot a task.

@@ -58,6 +58,17 @@ pub(super) fn extend_by_numbers<T>(
     count
 }
 
+/// Fills the front of `bytes` with the items, which are [numbers](is_number), as far as there are items and room; how many there were.
+#[inline]
+pub(super) fn write_numbers<T>(bytes: &mut [u8], items: impl Iterator<Item = T>) -> usize {
+    let mut count = 0;
+    for (place, item) in bytes.chunks_exact_mut(size_of::<T>()).zip(items) {
+        write_number(place, item);
+        count += 1;
+    }
+    count
+}
+
 /// Writes a [number](is_number) to a place of its size.
 #[inline(always)]
 pub(super) fn write_number<T>(place: &mut [u8], number: T) {
