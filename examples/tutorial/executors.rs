@@ -1,4 +1,5 @@
 //! Chapter 4: an executor, and one worker with a queue.
+#![expect(clippy::disallowed_methods, reason = "has work that waits")]
 
 use crate::Done;
 use offspring::pool::as_completed;

@@ -57,7 +57,11 @@ fn tutorial_page_has_every_program() {
     assert!(programs.len() >= 18, "{programs:?}");
     for program in programs {
         assert!(!shown(&program).is_empty(), "{program}");
-        assert!(PAGE.contains(&format!("pub(crate) fn {program}() -> Done {{\n")), "{program}");
+        let (_, rest) = PAGE
+            .split_once(&format!("\npub(crate) fn {program}() -> Done {{\n"))
+            .unwrap_or_else(|| panic!("{program} is not on the page"));
+        let (block, _) = rest.split_once("\n```").expect("the end of the block");
+        assert!(block.lines().any(|line| line == "}"), "{program} is not whole on the page");
     }
 }
 
@@ -150,7 +154,9 @@ fn tutorial_timing_has_table_and_bars() {
         assert_eq!(words[3].chars().count(), 32, "{line}");
         assert!(words[3].starts_with(|c| "█▉▊▋▌▍▎▏".contains(c)), "{line}");
     }
-    assert!(lines[2].ends_with(&format!("    1.00  {}", "█".repeat(32))), "{}", lines[2]);
+    assert!(lines[2].contains("    1.00  █"), "{}", lines[2]);
+    let longest = "█".repeat(32);
+    assert!(lines.iter().any(|line| line.ends_with(&longest)), "{lines:?}");
 }
 
 fn tutorial_tasks_know_their_worker() {
@@ -171,7 +177,7 @@ fn tutorial_tasks_know_their_worker() {
 fn tutorial_cores_have_a_worker_each() {
     let mut lines = lines("cores");
     let cores = offspring::available_workers();
-    assert_eq!(lines.pop(), Some(format!("{cores} cores, {cores} workers")));
+    assert_eq!(lines.pop(), Some(format!("{cores} cores, and as many workers")));
     let expected = (1..=cores).map(|nth| format!("worker-{nth} is ready"));
     assert_eq!(sorted(lines), sorted(expected.collect()));
 }
