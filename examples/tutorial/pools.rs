@@ -2,7 +2,6 @@
 
 use crate::Done;
 use crate::terminal::bar;
-use offspring::pool::MapOptions;
 use offspring::{Barrier, Pool, Shared, available_workers, current};
 use std::error::Error;
 use std::hint::black_box;
@@ -27,7 +26,7 @@ fn time(workers: usize) -> Result<f64, Box<dyn Error>> {
     let mut best = f64::INFINITY;
     for _ in 0..3 {
         let started = Instant::now();
-        pool.map_with(MapOptions::new().chunk(1), crunch, 0..32)?;
+        pool.map(crunch, 0..32)?;
         best = best.min(started.elapsed().as_secs_f64() * 1e3);
     }
     Ok(best)
@@ -59,7 +58,7 @@ fn sign(task: u64) -> (u64, String, u32) {
 /// A task can ask in which process it runs.
 pub(crate) fn who() -> Done {
     let pool = Pool::builder().workers(3).name("crew").build()?;
-    for (task, name, pid) in pool.map_with(MapOptions::new().chunk(1), sign, 1..=6)? {
+    for (task, name, pid) in pool.map(sign, 1..=6)? {
         println!("task {task} was done by {name} ({pid})");
     }
     Ok(())
