@@ -168,7 +168,8 @@
 //!
 //! The examples, in order: `01_counter_race` (why locks), `02_word_count` (a queue and workers on real files), `03_crash` (deaths at
 //! the worst moment), `04_queue`, `05_pipe`, `06_locks` (what each is for, one screen each), `07_pool` to
-//! `10_resize_images` (many tasks), `11_web_server`, `12_survive`. Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
+//! `10_resize_images` (many tasks), `11_web_server`, `12_survive`; `tutorial` has what Python's tutorials teach, program by program
+//! (docs/FROM_PYTHON.md). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
 //! name, and ARCHITECTURE.md, the map of the code.
 
 #![cfg_attr(any(loom, shuttle), allow(dead_code, unused_imports, missing_docs))]

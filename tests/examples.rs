@@ -5,10 +5,11 @@ mod support;
 
 mod examples {
     pub(crate) mod pool;
+    pub(crate) mod tutorial;
     pub(crate) mod web;
 }
 
-use examples::{pool, web};
+use examples::{pool, tutorial, web};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::Read;
@@ -33,7 +34,7 @@ const SERVER: &str = "11_web_server";
 const SURVIVE: &str = "12_survive";
 
 fn main() {
-    support::run(&[
+    let mut cases = vec![
         case!(race_prints_a_table),
         case!(race_prints_json),
         case!(bad_arguments_get_one_line_and_status_2),
@@ -57,7 +58,9 @@ fn main() {
         case!(web::answers_and_refuses),
         case!(web::has_no_patience_with_slow_clients),
         case!(web::replaces_the_killed_and_drains),
-    ])
+    ];
+    cases.extend(tutorial::cases());
+    support::run(&cases)
 }
 
 /// A built example, beside this test.
@@ -139,6 +142,7 @@ fn bad_arguments_get_one_line_and_status_2() {
         (IMAGES, &["--to", "somewhere"]),
         (SERVER, &["--port", "65536"]),
         (SURVIVE, &["me"]),
+        ("tutorial", &["hello", "world"]),
     ];
     for (name, args) in bad {
         let (out, err, status) = run(name, args);
@@ -150,7 +154,7 @@ fn bad_arguments_get_one_line_and_status_2() {
 
 fn help_is_no_error() {
     let early = [RACE, COUNT, CRASH, QUEUE, PIPE, LOCKS];
-    let late = [POOL, EXECUTOR, PIPELINE, IMAGES, SERVER, SURVIVE];
+    let late = [POOL, EXECUTOR, PIPELINE, IMAGES, SERVER, SURVIVE, "tutorial"];
     for name in early.into_iter().chain(late) {
         let (out, err, status) = run(name, &["--help"]);
         assert_eq!((err.as_str(), status), ("", 0));

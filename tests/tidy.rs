@@ -47,6 +47,7 @@ fn main() {
         case!(readme_names_the_compiler),
         case!(newcomers_path_exists),
         case!(readme_is_one_screen),
+        case!(quotes_are_of_the_examples),
         case!(snippets::code_is_told_from_text),
         case!(snippets::every_rule_can_fail),
         case!(snippets::every_paper_rule_can_fail),
@@ -165,6 +166,12 @@ fn newcomers_path_exists() {
     for path in ["README.md", "ARCHITECTURE.md", "LICENSE-MIT", "LICENSE-APACHE", ".ci/run"] {
         assert!(top().join(path).exists(), "{path} is missing");
     }
+}
+
+fn quotes_are_of_the_examples() {
+    let page = "docs/FROM_PYTHON.md";
+    none(papers::quotes(page, &read(page)));
+    assert!(read("README.md").contains(page), "the newcomer's path leads there");
 }
 
 fn readme_is_one_screen() {

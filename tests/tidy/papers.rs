@@ -1,6 +1,7 @@
 //! The rules for what goes with the code: manifest, changelog, the pages that lead a newcomer.
 
 use crate::source::top;
+use std::fs;
 
 /// The value of `key = "…"` in the first section that has it.
 fn value_of(manifest: &str, key: &str) -> Option<String> {
@@ -59,8 +60,11 @@ pub(crate) fn named_things(page: &str, text: &str) -> Vec<String> {
     };
     // Links.
     for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        if !link.contains("://") && !link.starts_with('#') && !page.contains('/') {
-            expect(link.split('#').next().unwrap_or(link));
+        // Those of the pages in src/ are rustdoc's.
+        let folder = if page.starts_with("docs/") { "docs/" } else { "" };
+        let is_ours = page.strip_prefix(folder).is_some_and(|name| !name.contains('/'));
+        if !link.contains("://") && !link.starts_with('#') && is_ours {
+            expect(&format!("{folder}{}", link.split('#').next().unwrap_or(link)));
         }
     }
     for line in text.lines() {
@@ -70,7 +74,7 @@ pub(crate) fn named_things(page: &str, text: &str) -> Vec<String> {
             .collect();
         for word in &words {
             // Paths from the top.
-            let folders = ["src/", "tests/", "benches/", "examples/", "models/", ".ci/"];
+            let folders = ["src/", "tests/", "benches/", "examples/", "models/", "docs/", ".ci/"];
             let word = word.trim_end_matches(['.', ':']);
             let is_pattern = word.contains(['*', '<', '{', '…']);
             if folders.iter().any(|folder| word.starts_with(folder)) && !is_pattern {
@@ -80,11 +84,37 @@ pub(crate) fn named_things(page: &str, text: &str) -> Vec<String> {
         // Commands.
         for pair in words.windows(2) {
             match pair {
+                ["--example", name] if top().join(format!("examples/{name}/main.rs")).exists() => {}
                 ["--example", name] => expect(&format!("examples/{name}.rs")),
                 ["--bench", name] => expect(&format!("benches/{name}.rs")),
                 ["--test", name] => expect(&format!("tests/{name}.rs")),
                 _ => {}
             }
+        }
+    }
+    findings
+}
+
+/// The Rust code on a page that shows examples is theirs: a block's first line names a file, and the rest stands in that file, line by line; where it
+/// says `// …`, lines of the file are left out.
+pub(crate) fn quotes(page: &str, text: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    for block in text.split("\n```rust").skip(1).filter_map(|rest| rest.split("\n```").next()) {
+        let (name, code) = block.trim_start_matches('\n').split_once('\n').unwrap_or((block, ""));
+        let path = name.strip_prefix("// ").unwrap_or("a comment with a path");
+        let Ok(file) = fs::read_to_string(top().join(path)) else {
+            findings.push(format!("{page}: a block begins with {name:?}, which names no file"));
+            continue;
+        };
+        let (code, mut file) = (format!("\n{code}\n"), format!("\n{file}"));
+        for part in code.split("\n// …") {
+            match file.find(&format!("{}\n", part.trim_end())) {
+                Some(at) if !part.trim().is_empty() => file.drain(..at + part.trim_end().len()),
+                _ => {
+                    findings.push(format!("{page}: this is not in {path}:\n{part}"));
+                    break;
+                }
+            };
         }
     }
     findings

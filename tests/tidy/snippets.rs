@@ -175,11 +175,32 @@ pub(crate) fn every_paper_rule_can_fail() {
         "run `cargo run --release --example 99_nothing`",
         "cargo bench --bench nothing -- --quick",
         "cargo test --test nothing",
+        "see docs/NOTHING.md",
     ] {
         assert_eq!(papers::named_things("README.md", bad).len(), 1, "{bad}");
     }
-    let good = "[a](README.md#b) [b](https://example.org) `src/lib.rs`, `tests/*.rs` and `cargo test --test tidy`.";
+    assert_eq!(papers::named_things("docs/A.md", "[a](README.md)").len(), 1);
+    assert_eq!(papers::named_things("docs/A.md", "[a](../README.md)"), names(&[]));
+    let good = "[a](README.md#b) [b](https://example.org) `src/lib.rs`, `tests/*.rs` and `cargo test --test tidy`, `--example tutorial`.";
     assert_eq!(papers::named_things("README.md", good), names(&[]));
+
+    let quote = |code: &str| format!("a\n```rust\n// tests/tidy.rs\n{code}```\nb\n");
+    let main = "fn main() {\n    support::run(&[\n";
+    for bad in [
+        "fn mein() {\n",
+        "fn main() {\n}\n",
+        "main() {\n",
+        "",
+        "// …\n",
+        &format!("{main}// …\n{main}"),
+    ] {
+        assert_eq!(papers::quotes("a.md", &quote(bad)).len(), 1, "{bad:?}");
+    }
+    assert_eq!(papers::quotes("a.md", &quote(main).replace("tidy.rs", "untidy.rs")).len(), 1);
+    assert_eq!(papers::quotes("a.md", &quote(main).replace("// ", "")).len(), 1);
+    for good in [main, &format!("{main}// …\nfn rust(folders: &[&str]) -> Vec<Source> {{\n")] {
+        assert_eq!(papers::quotes("a.md", &quote(good)), names(&[]));
+    }
 
     let module = "#![doc = include_str!(\"README.md\")]";
     let long = "line\n".repeat(20);
