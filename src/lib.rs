@@ -162,7 +162,7 @@
 //!   older kernels, or where a sandbox refuses that call, it looks once a millisecond.
 //! - 16,384 threads that use locks or queues, alive at a time in one process tree; 2^32 - 1 slots in a ring.
 //! - Cargo features: `kill-matrix` makes `offspring::proof` public, the harness that kills your own structures at every
-//!   instruction. Those named `mutant-…` break this crate on purpose and are for its own tests.
+//!   instruction. `mutants` can break this crate on purpose and is for its own tests.
 //!
 //! # Where next
 //!
