@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::pool::desk::Desk;
 use crate::pool::owner::Owner;
+use crate::pool::passage::Code;
 use crate::pool::plan::{Plan, Restarts};
 use crate::pool::shop::{NO_SLOT, Shop};
 use crate::pool::submit::Pool;
@@ -55,6 +56,7 @@ impl Rehearsal {
             supervisor: Mutex::new(None),
             news: OnceLock::new(),
             name: "rehearsal".to_owned(),
+            code: Code::everywhere(),
             on_demand: false,
             drop_timeout: Duration::ZERO,
         };

@@ -1,14 +1,14 @@
 //! Shared memory: a sealed memfd, mapped shared, without a name in the file system.
 
-#![expect(unsafe_code, reason = "commits pages of a mapping")]
+#![expect(unsafe_code, reason = "maps, unmaps, and commits pages")]
 
-use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::ftruncate;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
 
 /// From this length on, ask whether the memory is there before committing it (reading /proc costs some 50 µs).
@@ -16,27 +16,62 @@ const WORTH_ASKING_BYTES: usize = 4 << 20;
 
 /// A shared mapping; unmapped on drop. Inherited by fork children at the same address.
 #[derive(Debug)]
-pub(crate) struct Mapping(MmapRaw);
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping belongs to this value; its bytes are reached through raw pointers only, by whoever may.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps `bytes` of new, zeroed shared memory. No page is committed yet, no file descriptor is kept.
     pub(crate) fn new(bytes: usize) -> Result<Mapping, Errno> {
         let file = sealed_file(bytes)?;
-        let map = MmapOptions::new()
-            .len(bytes)
-            .map_raw(&file)
-            .map_err(|error| error.raw_os_error().map_or(Errno::ENOMEM, Errno::from_raw))?;
-        Ok(Mapping(map))
+        // SAFETY: a new mapping wherever the kernel likes.
+        let base = unsafe { map(null_mut(), bytes, libc::MAP_SHARED, Some(file.as_fd())) }?;
+        Ok(Mapping { base, bytes })
+    }
+
+    /// Maps `bytes` of a file that [`sealed_file`] has made so long, at an address that is a multiple of `align` (a power of two).
+    pub(crate) fn aligned(
+        file: BorrowedFd<'_>,
+        bytes: usize,
+        align: usize,
+    ) -> Result<Mapping, Errno> {
+        let whole = bytes.checked_next_multiple_of(page_bytes()).ok_or(Errno::ENOMEM)?;
+        let room = whole.checked_add(align).ok_or(Errno::ENOMEM)?;
+        let reserve = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping wherever the kernel likes.
+        let room_base = unsafe { map(null_mut(), room, reserve, None) }?;
+        // From here on its drop unmaps the room if something fails.
+        let mut mapping = Mapping { base: room_base, bytes: room };
+        let before = room_base.align_offset(align);
+        // SAFETY: at most `align` bytes into the room, which has that many to spare.
+        let base = unsafe { room_base.add(before) };
+        let over = libc::MAP_SHARED | libc::MAP_FIXED;
+        // SAFETY: replaces a part of our own reservation, which nobody has used.
+        unsafe { map(base.as_ptr(), bytes, over, Some(file)) }?;
+        (mapping.base, mapping.bytes) = (base, bytes);
+        // SAFETY: the reservation's part before the file's is ours, and unused.
+        unsafe { unmap(room_base, before) };
+        // SAFETY: the end of the file's part, inside the room.
+        let behind = unsafe { base.add(whole) };
+        // SAFETY: as before, for the part behind it.
+        unsafe { unmap(behind, align - before) };
+        Ok(mapping)
     }
 
     /// The first byte.
     pub(crate) fn base(&self) -> *mut u8 {
-        self.0.as_mut_ptr()
+        self.base.as_ptr()
     }
 
     /// The length in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.len()
+        self.bytes
     }
 
     /// Commits the pages that hold `offset..offset + bytes`, so that no later access can fail; MADV_POPULATE_WRITE,
@@ -55,6 +90,44 @@ impl Mapping {
         // SAFETY: the range lies in this mapping.
         unsafe { populate(address, length) }
     }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nobody can use it any more.
+        unsafe { unmap(self.base, self.bytes) };
+    }
+}
+
+/// A new mapping: of a file, to be read and written; without one, of nothing that anybody may touch.
+///
+/// # Safety
+/// With MAP_FIXED, the range is the caller's, and unused.
+unsafe fn map(
+    address: *mut u8,
+    bytes: usize,
+    flags: libc::c_int,
+    file: Option<BorrowedFd<'_>>,
+) -> Result<NonNull<u8>, Errno> {
+    let (access, fd) = match file {
+        Some(file) => (libc::PROT_READ | libc::PROT_WRITE, file.as_raw_fd()),
+        None => (libc::PROT_NONE, -1),
+    };
+    // SAFETY: the caller's promise, or a place that the kernel chooses.
+    let base = unsafe { libc::mmap(address.cast(), bytes, access, flags, fd, 0) };
+    if base == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    Ok(NonNull::new(base.cast()).expect("a mapping is never at address 0"))
+}
+
+/// Unmaps whole pages, if any.
+///
+/// # Safety
+/// They are the caller's, and nobody uses them any more.
+unsafe fn unmap(base: NonNull<u8>, bytes: usize) {
+    // SAFETY: the caller's promise. For no bytes it is an error without an effect.
+    unsafe { libc::munmap(base.as_ptr().cast(), bytes) };
 }
 
 /// Commits whole pages of a shared mapping, or says that there is no memory for them.
@@ -101,7 +174,7 @@ pub(crate) fn wish_huge_pages(address: *mut u8, bytes: usize) {
 }
 
 /// A memfd of so many zeroed bytes, which will never be more or fewer.
-pub(super) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
+pub(crate) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
     let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
     // Beyond this limit ftruncate would not fail but kill, by SIGXFSZ.
     let (file_bytes_max, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
