@@ -78,30 +78,39 @@ pub(crate) fn killed_worker_is_replaced_by_the_supervisor() {
     });
 }
 
+/// The workers that were born last. Made before the server.
+static WORKERS: OnceLock<Shared<[AtomicU32; 4]>> = OnceLock::new();
+
+fn announce() {
+    let pid = std::process::id();
+    WORKERS.get().unwrap()[pid as usize % 4].store(pid, SeqCst);
+}
+
 /// Wherever they are, in rings and event counts that lie elsewhere in the client: nobody waits for ever, and no task is lost.
 pub(crate) fn workers_killed_at_random() {
+    const KILLS: u32 = 200;
     let mut rng = Rng::new(seed());
+    let workers = Shared::new([const { AtomicU32::new(0) }; 4]).unwrap();
+    let workers = WORKERS.get_or_init(|| workers);
     let server = ForkServer::start().unwrap();
     among_threads(|| {
         let pool = Pool::builder().workers(3).fork_server(&server).capacity(16);
-        let pool = pool.restart_limit(u32::MAX, LONG).build().unwrap();
-        let supervisor = supervisor_besides(&server);
-        let (stop, stopped) = channel::<()>();
+        let pool = pool.restart_limit(u32::MAX, LONG).initializer(announce).build().unwrap();
         std::thread::scope(|threads| {
             let killer = threads.spawn(move || {
                 let mut kills = 0;
-                while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                    let workers = children_of(supervisor);
-                    if !workers.is_empty() {
-                        sigkill(workers[rng.below(workers.len() as u64) as usize]);
+                while kills < KILLS {
+                    let pid = workers[rng.below(4) as usize].swap(0, SeqCst);
+                    if pid != 0 {
+                        (0..rng.below(200_000)).for_each(|_| std::hint::spin_loop());
+                        sigkill(pid);
                         kills += 1;
                     }
-                    (0..rng.below(300_000)).for_each(|_| std::hint::spin_loop());
+                    std::thread::yield_now();
                 }
-                kills
             });
             let mut done = 0;
-            for _ in 0..60 {
+            while !killer.is_finished() {
                 let options = MapOptions::new().chunk(1).task(TaskOptions::new().retries(60));
                 let results = pool.map_each(options, |n: u32| n + 1, 0..300);
                 for (n, result) in results.into_iter().enumerate() {
@@ -109,8 +118,7 @@ pub(crate) fn workers_killed_at_random() {
                     done += 1;
                 }
             }
-            drop(stop);
-            println!("{done} tasks, {} kills", killer.join().unwrap());
+            println!("{done} tasks, {KILLS} kills");
         });
         pool.shutdown().unwrap();
     });
@@ -192,23 +200,45 @@ pub(crate) fn supervisor_killed() {
     }
 }
 
+/// The supervisor that was born last; [`AT_ONCE`] if it is to end itself first of all. Made before the server.
+static SUPERVISOR: OnceLock<Shared<AtomicU32>> = OnceLock::new();
+const AT_ONCE: u32 = u32::MAX;
+
 /// `build` gives a pool or an error, and does not wait for one who is dead.
 pub(crate) fn supervisor_killed_at_its_birth() {
+    const POOLS: u32 = 150;
     let mut rng = Rng::new(seed());
+    let word = SUPERVISOR.get_or_init(|| Shared::new(AtomicU32::new(AT_ONCE)).unwrap());
+    offspring::at_fork_child(|| {
+        if offspring::current().name().ends_with("-supervisor") {
+            let pid = std::process::id();
+            if SUPERVISOR.get().unwrap().swap(pid, SeqCst) == AT_ONCE {
+                sigkill(pid);
+            }
+        }
+    });
     let server = ForkServer::start().unwrap();
-    let (mut pools, mut errors) = (0, 0);
+    let build = || Pool::builder().workers(1).fork_server(&server).build();
     among_threads(|| {
-        let (me, server_pid) = (std::process::id(), server.pid());
-        let (stop, stopped) = channel::<()>();
+        let error = build().unwrap_err();
+        assert!(error.to_string().contains("SIGKILL"), "{error}");
+        word.store(0, SeqCst);
+        let (mut pools, mut errors) = (0, 0);
         std::thread::scope(|threads| {
             let killer = threads.spawn(move || {
-                while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                    children_of(me).into_iter().filter(|&pid| pid != server_pid).for_each(sigkill);
-                    (0..rng.below(2_000)).for_each(|_| std::hint::spin_loop());
+                for _ in 0..POOLS {
+                    let pid = loop {
+                        match word.swap(0, SeqCst) {
+                            0 => std::thread::yield_now(),
+                            pid => break pid,
+                        }
+                    };
+                    (0..rng.below(20_000)).for_each(|_| std::hint::spin_loop());
+                    sigkill(pid);
                 }
             });
-            for _ in 0..100 {
-                match Pool::builder().workers(1).fork_server(&server).build() {
+            while !killer.is_finished() {
+                match build() {
                     Ok(pool) => {
                         pools += 1;
                         // Its outcome is either, and is there.
@@ -220,11 +250,10 @@ pub(crate) fn supervisor_killed_at_its_birth() {
                     }
                 }
             }
-            drop(stop);
-            killer.join().unwrap();
         });
+        println!("{pools} pools, {errors} errors");
+        assert_eq!(build().unwrap().apply(|n: u8| n, 1).unwrap(), 1);
     });
-    println!("{pools} pools, {errors} errors");
 }
 
 /// Made before the client is forked.
