@@ -63,6 +63,12 @@ impl Rehearsal {
         Ok(Rehearsal { pool, shop, plan })
     }
 
+    /// Its workers have no code at all.
+    pub fn without_code(mut self) -> Rehearsal {
+        self.pool.code = Code::nowhere();
+        self
+    }
+
     /// The client's handle, in any process.
     pub fn pool(&self) -> &Pool {
         &self.pool

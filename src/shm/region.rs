@@ -14,7 +14,7 @@ use crate::shm::safe::ShmSafe;
 use crate::shm::shared::Shared;
 use crate::sys::Errno;
 use crate::sys::memory::{self, Mapping};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -71,7 +71,7 @@ impl Region {
         check(capacity_bytes)?;
         let bytes = capacity_bytes + MARK_BYTES;
         let file = memory::sealed_file(bytes).map_err(os(capacity_bytes))?;
-        let mapping = Mapping::aligned(file.as_fd(), bytes, roster::ALARM_STRIDE_BYTES)
+        let mapping = Mapping::aligned(&file, bytes, roster::ALARM_STRIDE_BYTES)
             .map_err(os(capacity_bytes))?;
         Ok((Region::marked(mapping)?, file))
     }
@@ -80,7 +80,7 @@ impl Region {
     pub(crate) fn arrived(file: &OwnedFd, capacity_bytes: usize) -> Result<Region> {
         let bytes = capacity_bytes + MARK_BYTES;
         // Addresses differ by a multiple of the stride: whoever sleeps here, and whoever dies there, names the same alarm.
-        let mapping = Mapping::aligned(file.as_fd(), bytes, roster::ALARM_STRIDE_BYTES)
+        let mapping = Mapping::aligned(file, bytes, roster::ALARM_STRIDE_BYTES)
             .map_err(os(capacity_bytes))?;
         Ok(Region { map: Arc::new(RegionMap { mapping, mark: true }) })
     }
@@ -155,8 +155,7 @@ impl Region {
     /// [`offset_of`](Self::offset_of) said so there of so many values of this type.
     pub(crate) unsafe fn found<T: ShmSafe>(&self, offset: usize, len: usize) -> Shared<[T]> {
         assert!(offset + len * size_of::<T>() <= self.map.mapping.bytes(), "outside of the region");
-        // SAFETY: inside the mapping (asserted).
-        let first = unsafe { self.map.mapping.base().add(offset) }.cast::<T>();
+        let first = self.map.mapping.base().wrapping_add(offset).cast::<T>();
         let first = NonNull::new(first).expect("a mapping is never at address 0");
         let slice = NonNull::slice_from_raw_parts(first, len);
         // SAFETY: initialised by that process (the caller's promise), committed in the file, and ShmSafe: the bytes mean the same here.

@@ -7,12 +7,16 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::ftruncate;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
 
 /// From this length on, ask whether the memory is there before committing it (reading /proc costs some 50 µs).
 const WORTH_ASKING_BYTES: usize = 4 << 20;
+
+/// How shared memory is mapped.
+const ACCESS: c_int = libc::PROT_READ | libc::PROT_WRITE;
 
 /// A shared mapping; unmapped on drop. Inherited by fork children at the same address.
 #[derive(Debug)]
@@ -30,38 +34,44 @@ impl Mapping {
     /// Maps `bytes` of new, zeroed shared memory. No page is committed yet, no file descriptor is kept.
     pub(crate) fn new(bytes: usize) -> Result<Mapping, Errno> {
         let file = sealed_file(bytes)?;
-        // SAFETY: a new mapping wherever the kernel likes.
-        let base = unsafe { map(null_mut(), bytes, libc::MAP_SHARED, Some(file.as_fd())) }?;
-        Ok(Mapping { base, bytes })
+        Mapping::anywhere(bytes, ACCESS, libc::MAP_SHARED, file.as_raw_fd())
     }
 
-    /// Maps `bytes` of a file that [`sealed_file`] has made so long, at an address that is a multiple of `align` (a power of two).
-    pub(crate) fn aligned(
-        file: BorrowedFd<'_>,
-        bytes: usize,
-        align: usize,
-    ) -> Result<Mapping, Errno> {
+    /// Maps `bytes` of a file that [`sealed_file`] has made so long, at an address that is a multiple of `align` (a power of two, of
+    /// whole pages).
+    pub(crate) fn aligned(file: &OwnedFd, bytes: usize, align: usize) -> Result<Mapping, Errno> {
         let whole = bytes.checked_next_multiple_of(page_bytes()).ok_or(Errno::ENOMEM)?;
-        let room = whole.checked_add(align).ok_or(Errno::ENOMEM)?;
         let reserve = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping wherever the kernel likes.
-        let room_base = unsafe { map(null_mut(), room, reserve, None) }?;
-        // From here on its drop unmaps the room if something fails.
-        let mut mapping = Mapping { base: room_base, bytes: room };
-        let before = room_base.align_offset(align);
-        // SAFETY: at most `align` bytes into the room, which has that many to spare.
-        let base = unsafe { room_base.add(before) };
-        let over = libc::MAP_SHARED | libc::MAP_FIXED;
+        let bytes_both = whole.checked_add(align).ok_or(Errno::ENOMEM)?;
+        let room = Mapping::anywhere(bytes_both, libc::PROT_NONE, reserve, -1)?;
+        let before = room.base.align_offset(align);
+        let base = room.base().wrapping_add(before);
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
         // SAFETY: replaces a part of our own reservation, which nobody has used.
-        unsafe { map(base.as_ptr(), bytes, over, Some(file)) }?;
-        (mapping.base, mapping.bytes) = (base, bytes);
-        // SAFETY: the reservation's part before the file's is ours, and unused.
-        unsafe { unmap(room_base, before) };
-        // SAFETY: the end of the file's part, inside the room.
-        let behind = unsafe { base.add(whole) };
-        // SAFETY: as before, for the part behind it.
-        unsafe { unmap(behind, align - before) };
+        let mapped = unsafe { libc::mmap(base.cast(), bytes, ACCESS, flags, file.as_raw_fd(), 0) };
+        if mapped == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        // The reservation is now three mappings; the outer two are dropped.
+        let part = |start: usize, bytes| {
+            let base = room.base().wrapping_add(start);
+            Mapping { base: NonNull::new(base).expect("inside of the room"), bytes }
+        };
+        let mapping = part(before, bytes);
+        drop((part(0, before), part(before + whole, align - before)));
+        std::mem::forget(room);
         Ok(mapping)
+    }
+
+    /// A new mapping where the kernel likes.
+    fn anywhere(bytes: usize, access: c_int, flags: c_int, file: RawFd) -> Result<Mapping, Errno> {
+        // SAFETY: without MAP_FIXED it replaces nothing.
+        let base = unsafe { libc::mmap(null_mut(), bytes, access, flags, file, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        let base = NonNull::new(base.cast()).expect("a mapping is never at address 0");
+        Ok(Mapping { base, bytes })
     }
 
     /// The first byte.
@@ -94,40 +104,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nobody can use it any more.
-        unsafe { unmap(self.base, self.bytes) };
+        // SAFETY: the mapping is ours, and nobody can use it any more. For no bytes it is an error without an effect.
+        unsafe { libc::munmap(self.base().cast(), self.bytes) };
     }
-}
-
-/// A new mapping: of a file, to be read and written; without one, of nothing that anybody may touch.
-///
-/// # Safety
-/// With MAP_FIXED, the range is the caller's, and unused.
-unsafe fn map(
-    address: *mut u8,
-    bytes: usize,
-    flags: libc::c_int,
-    file: Option<BorrowedFd<'_>>,
-) -> Result<NonNull<u8>, Errno> {
-    let (access, fd) = match file {
-        Some(file) => (libc::PROT_READ | libc::PROT_WRITE, file.as_raw_fd()),
-        None => (libc::PROT_NONE, -1),
-    };
-    // SAFETY: the caller's promise, or a place that the kernel chooses.
-    let base = unsafe { libc::mmap(address.cast(), bytes, access, flags, fd, 0) };
-    if base == libc::MAP_FAILED {
-        return Err(Errno::last());
-    }
-    Ok(NonNull::new(base.cast()).expect("a mapping is never at address 0"))
-}
-
-/// Unmaps whole pages, if any.
-///
-/// # Safety
-/// They are the caller's, and nobody uses them any more.
-unsafe fn unmap(base: NonNull<u8>, bytes: usize) {
-    // SAFETY: the caller's promise. For no bytes it is an error without an effect.
-    unsafe { libc::munmap(base.as_ptr().cast(), bytes) };
 }
 
 /// Commits whole pages of a shared mapping, or says that there is no memory for them.

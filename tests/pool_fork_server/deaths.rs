@@ -1,4 +1,5 @@
 //! Who dies when: a worker, the server, the supervisor, the client.
+#![expect(unsafe_code, reason = "ends a main thread and no other")]
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,7 +13,7 @@ use std::sync::mpsc::channel;
 
 use super::tasks::{among_threads, pool};
 use crate::floors::LONG;
-use crate::support::{Kid, Rng, processes, seed, until};
+use crate::support::{Ended, Kid, Rng, processes, seed, until};
 
 fn sigkill(pid: u32) {
     // It may have ended by itself.
@@ -262,6 +263,29 @@ static BEGUN: OnceLock<Shared<AtomicU32>> = OnceLock::new();
 fn begin_and_park(_: ()) {
     BEGUN.get().unwrap().fetch_add(1, SeqCst);
     forever(());
+}
+
+/// The server was the main thread's. Whatever becomes of the pool, those who wait are told.
+pub(crate) fn main_thread_ends_before_another_waits() {
+    BEGUN.get_or_init(|| Shared::new(AtomicU32::new(0)).unwrap());
+    let kid = Kid::fork(|| {
+        let server = ForkServer::start().unwrap();
+        std::thread::spawn(move || {
+            let pool = pool(&server, 2);
+            let tasks = [0, 1].map(|_| pool.submit(begin_and_park, ()).unwrap());
+            for task in tasks {
+                let error = task.wait_timeout(LONG).expect("no hang").unwrap_err();
+                assert!(matches!(error, TaskError::PoolFailed(_)), "{error}");
+            }
+            drop(pool);
+            std::process::exit(7);
+        });
+        assert!(until(|| BEGUN.get().unwrap().load(SeqCst) == 2, LONG));
+        // SAFETY: no destructor runs and no lock is held; the other thread has nothing of this one's.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+        unreachable!("a thread that has ended")
+    });
+    assert_eq!(kid.join(), Ended::Exited(7));
 }
 
 pub(crate) fn client_takes_all_with_it() {

@@ -1,8 +1,8 @@
 //! Initialisers, limits, sizes, and all the ways to end.
 
 use nix::sys::resource::{Resource, getrlimit};
-use offspring::pool::PoolBuilder;
 use offspring::pool::TaskError;
+use offspring::pool::{PoolBuilder, Rehearsal};
 use offspring::{ErrorKind, ForkServer, Pool, Task};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
@@ -175,4 +175,23 @@ pub(crate) fn bad_orders_are_errors() {
     let kind = offspring::spawn(|| builder(&server).build().unwrap_err().kind() as u32);
     assert_eq!(kind.unwrap().join().unwrap(), ErrorKind::InvalidInput as u32);
     assert_eq!(pool(&server, 1).apply(|n: u8| n, 1).unwrap(), 1);
+}
+
+/// As if its function lay in a library that was loaded later.
+pub(crate) fn function_that_workers_lack_is_refused() {
+    let rehearsal = Rehearsal::new(4, 1).unwrap().without_code();
+    let pool = rehearsal.pool();
+    for _ in 0..10 {
+        let error = pool.submit(|n: u8| n, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        assert!(error.to_string().contains("loaded later"), "{error}");
+        let error = pool.apply(|n: u8| n, 1).unwrap_err();
+        assert!(matches!(error, TaskError::NotSubmitted(_)), "{error}");
+        let error = pool.map(|n: u8| n, [1, 2]).unwrap_err();
+        assert!(matches!(error, TaskError::NotSubmitted(_)), "{error}");
+        let ends: Vec<_> = pool.imap(|n: u8| n, [1, 2]).collect();
+        assert!(matches!(ends[..], [Err(TaskError::NotSubmitted(_))]), "nothing else is tried");
+    }
+    assert_eq!(rehearsal.room(), 4);
+    std::mem::forget(rehearsal);
 }

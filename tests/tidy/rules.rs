@@ -23,6 +23,7 @@ const FENCED: &[&str] = &[
     "src/shm/shared.rs",
     "src/pool/builder.rs",
     "src/pool/job.rs",
+    "src/pool/passage.rs",
     "src/pool/shop.rs",
     "src/pool/slot.rs",
     "src/pool/wire.rs",
