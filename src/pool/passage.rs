@@ -151,7 +151,7 @@ impl Code {
 
     #[cfg(feature = "kill-matrix")]
     pub(super) fn nowhere() -> Code {
-        Code(vec![0..0])
+        Code(Vec::from([const { 0..0 }]))
     }
 
     fn of_this_process() -> Code {

@@ -38,7 +38,7 @@ pub(crate) fn initializers() {
         let pool = builder(&server).initializer(prepare).build().unwrap();
         for _ in 0..3 {
             assert_eq!(pool.apply(look, ()).unwrap(), 5);
-            assert!(pool.apply(|()| std::process::abort(), ()).map(|()| ()).is_err());
+            assert!(pool.apply(|()| -> () { std::process::abort() }, ()).is_err());
         }
         let closure = || _ = PREPARED.fetch_add(7, SeqCst);
         assert_eq!(
@@ -46,7 +46,7 @@ pub(crate) fn initializers() {
             7
         );
 
-        let captured = vec![1, 2, 3];
+        let captured = [1, 2, 3];
         let captures = builder(&server).initializer(move || assert_eq!(captured.len(), 3));
         let pointer = builder(&server).initializer(prepare as fn());
         let noisy = Noisy;

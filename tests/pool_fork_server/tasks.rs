@@ -100,7 +100,7 @@ pub(crate) fn each_task_has_its_outcome() {
         let panicked = pool.apply(|n: u32| -> u32 { panic!("no {n}") }, 4).unwrap_err();
         assert!(panicked.panic().unwrap().to_string().contains("no 4"), "{panicked}");
 
-        let died = pool.apply(|()| std::process::exit(3), ()).map(|()| ()).unwrap_err();
+        let died = pool.apply(|()| -> () { std::process::exit(3) }, ()).unwrap_err();
         let death = died.worker_death().unwrap();
         assert_eq!((death.attempts(), death.exit()), (1, Some(offspring::Exit::Code(3))));
 

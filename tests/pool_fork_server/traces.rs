@@ -31,10 +31,10 @@ pub(crate) fn nothing_piles_up() {
     let server = ForkServer::start().unwrap();
     let round = |turn: usize| {
         let pool = pool(&server, turn % 3 + 1);
-        if turn % 2 == 0 {
+        if turn.is_multiple_of(2) {
             assert_eq!(pool.apply(|n: usize| n, turn).unwrap(), turn);
         }
-        if turn % 10 == 0 {
+        if turn.is_multiple_of(10) {
             let captured = turn;
             let refused = Pool::builder()
                 .fork_server(&server)
@@ -98,7 +98,7 @@ pub(crate) fn big_client_has_small_workers() {
                 let bytes = resident_bytes(pid);
                 assert!(bytes < 32 << 20, "{bytes} bytes");
             }
-            assert!(pool.apply(|()| std::process::abort(), ()).map(|()| ()).is_err());
+            assert!(pool.apply(|()| -> () { std::process::abort() }, ()).is_err());
         }
     });
     drop(std::hint::black_box(touched));
