@@ -9,6 +9,7 @@
 use crate::pool::slot::Part;
 use crate::sys::Errno;
 use crate::sys::sheet::{Sheet, Window, lift_file_size_limit};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 
 /// How many slots have a place on the stage.
@@ -22,6 +23,7 @@ const KEPT_BYTES: u64 = 64 << 10;
 /// Offsets behind those of the payloads of all slots.
 const STAGE_OFFSET: u64 = 1 << 60;
 const REPORTS_OFFSET: u64 = 1 << 61;
+const CODE_OFFSET: u64 = REPORTS_OFFSET + (1 << 60);
 /// The most that a failed initialiser's report can have.
 pub(super) const REPORT_BYTES_MAX: usize = 1 << 15;
 
@@ -119,6 +121,22 @@ impl Annex {
 
     pub(super) fn read_report(&self, seat: u32, report: &mut [u8]) -> Result<(), Errno> {
         self.sheet.read_at(report, report_offset(seat))
+    }
+
+    /// Writes where the workers have code.
+    pub(super) fn write_code(&self, ranges: &[u8]) -> Result<(), Errno> {
+        lift_file_size_limit()?;
+        self.sheet.write_at(ranges, CODE_OFFSET)
+    }
+
+    pub(super) fn read_code(&self, ranges: &mut [u8]) -> Result<(), Errno> {
+        self.sheet.read_at(ranges, CODE_OFFSET)
+    }
+}
+
+impl AsFd for Annex {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.sheet.as_fd()
     }
 }
 

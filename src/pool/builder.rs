@@ -6,11 +6,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Pool;
 use crate::pool::desk::Desk;
 use crate::pool::owner::Owner;
-use crate::pool::plan::{Plan, Restarts};
-use crate::pool::shop::Shop;
+use crate::pool::passage::{self, Code, NO_CODE};
+use crate::pool::plan::{Initializer, Plan, Restarts};
+use crate::pool::shop::{Shop, Stock};
 use crate::pool::supervisor::supervise;
 use crate::pool::word::ATTEMPTS_MAX;
-use crate::process::{Builder, available_workers};
+use crate::process::{Builder, Child, ForkServer, available_workers};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -37,6 +38,7 @@ pub struct PoolBuilder {
     name: Option<String>,
     plan: Plan,
     allow_threads: bool,
+    server: Option<ForkServer>,
     drop_timeout: Duration,
 }
 
@@ -65,6 +67,7 @@ impl PoolBuilder {
             name: None,
             plan,
             allow_threads: false,
+            server: None,
             drop_timeout: Duration::from_secs(60),
         }
     }
@@ -88,10 +91,11 @@ impl PoolBuilder {
         self
     }
 
-    /// Runs first in every worker. It may capture anything, as the client has it now. If it panics, the worker ends and is replaced, within
+    /// Runs first in every worker. It may capture anything, as the client has it now (nothing, with a
+    /// [fork server](Self::fork_server)). If it panics, the worker ends and is replaced, within
     /// the [restart limit](Self::restart_limit); beyond that the pool fails, and its tasks' errors say what the panic said.
     pub fn initializer(mut self, initializer: impl Fn() + Send + Sync + 'static) -> PoolBuilder {
-        self.plan.initializer = Some(Arc::new(initializer));
+        self.plan.initializer = Some(Initializer::new(initializer));
         self
     }
 
@@ -134,7 +138,36 @@ impl PoolBuilder {
         self
     }
 
-    /// Starts the pool although this process has other threads.
+    /// Has the pool's processes come from a fork server: then it is made by any thread at any time, and they are as small as this process was
+    /// when the server started, however large it is by now; those that replace others, too.
+    ///
+    /// - **What the workers have** is what [a child of a fork server](ForkServer#what-a-child-of-a-fork-server-has) has: statics, environment,
+    ///   descriptors as of the server's start, and the functions that the program had then. What a task needs besides travels in its argument.
+    /// - **The initializer** must capture nothing.
+    /// - **The server** is asked once, by `build`, for the supervisor, which is a child of this process and forks the workers. If it has died
+    ///   before, it is started anew or the error is [`ServerDied`](ErrorKind::ServerDied), see [`ForkServer`]. What becomes of it later is nothing
+    ///   to the pool.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{ForkServer, Pool};
+    /// // First thing, while there is one thread and little memory.
+    /// let server = ForkServer::start()?;
+    /// let sum = std::thread::scope(|threads| {
+    ///     threads.spawn(|| {
+    ///         let pool = Pool::builder().workers(2).fork_server(&server).build().unwrap();
+    ///         pool.map(|n: u64| n * n, 1..=10).unwrap().into_iter().sum::<u64>()
+    ///     }).join().unwrap()
+    /// });
+    /// assert_eq!(sum, 385);
+    /// # Ok(()) }
+    /// ```
+    pub fn fork_server(mut self, server: &ForkServer) -> PoolBuilder {
+        self.server = Some(server.clone());
+        self
+    }
+
+    /// Starts the pool although this process has other threads. With a [fork server](Self::fork_server) it does so anyway.
     ///
     /// # Safety
     /// As for [`Builder::allow_threads`]; the workers and all code that they run are the child.
@@ -147,7 +180,8 @@ impl PoolBuilder {
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for no worker or more than 4096, and for a capacity of 0 or above 65,536; otherwise as
-    /// [`spawn`](crate::spawn), in particular [`MultiThreaded`](ErrorKind::MultiThreaded).
+    /// [`spawn`](crate::spawn), in particular [`MultiThreaded`](ErrorKind::MultiThreaded). With a fork server as
+    /// [`ForkServer::spawn`], and `InvalidInput` also for an initializer that captures something.
     pub fn build(self) -> Result<Pool> {
         let workers = self.workers.unwrap_or_else(available_workers);
         let name = self
@@ -157,28 +191,52 @@ impl PoolBuilder {
         check("workers", workers, WORKERS_MAX, &name)?;
         check("tasks", self.capacity, CAPACITY_MAX, &name)?;
         let owner = Owner::this()?;
-        let shop = Arc::new(Shop::new(self.capacity, workers)?);
-        let plan = Arc::new(Plan { name: name.clone(), ..self.plan });
+        let plan = Plan { name: name.clone(), ..self.plan };
+        let on_demand = plan.on_demand;
         let mut builder = Builder::new().name(format!("{name}-supervisor"));
         if self.allow_threads {
             // SAFETY: the caller of our `allow_threads` answers for them.
             builder = unsafe { builder.allow_threads() };
         }
-        let theirs = (Arc::clone(&shop), Arc::clone(&plan));
-        let supervisor = builder.spawn(move || supervise(&theirs.0, &theirs.1))?;
-        // Who sleeps watches its life, and it says itself under which number. That is one of the first things that it does.
-        while shop.head.supervisor.load(Ordering::Acquire) == 0 {
-            if !supervisor.is_alive() {
-                let detail = "its supervisor was ended before it began";
-                return Err(Error::new(ErrorKind::Os, "start", name, detail));
+        let (shop, supervisor) = match &self.server {
+            None => {
+                let shop = Arc::new(Shop::new(self.capacity, workers)?);
+                let theirs = (Arc::clone(&shop), Arc::new(plan));
+                let supervisor = builder.spawn(move || supervise(&theirs.0, &theirs.1))?;
+                (shop, supervisor)
             }
-            std::thread::yield_now();
-        }
+            Some(server) => {
+                let stock = Stock::new(self.capacity, workers);
+                passage::open(server, builder, &plan, stock, workers)?
+            }
+        };
+        let supervisor = await_seated(&shop, supervisor, &name)?;
+        let code = self.server.map_or(Code::everywhere(), |_| Code::read(&shop));
         let (desk, supervisor) = (Arc::new(Desk::new(shop, owner)), Mutex::new(Some(supervisor)));
-        let on_demand = plan.on_demand;
         let news = OnceLock::new();
-        Ok(Pool { desk, supervisor, news, name, on_demand, drop_timeout: self.drop_timeout })
+        Ok(Pool { desk, supervisor, news, name, code, on_demand, drop_timeout: self.drop_timeout })
     }
+}
+
+/// Waits until the supervisor sits: who sleeps watches its life, and it says itself under which number. That is one of the first
+/// things that it does.
+fn await_seated(shop: &Shop, supervisor: Child<()>, name: &str) -> Result<Child<()>> {
+    while shop.head.supervisor.load(Ordering::Acquire) == 0 {
+        if supervisor.is_alive() {
+            std::thread::yield_now();
+            continue;
+        }
+        if shop.head.supervisor.load(Ordering::Acquire) != 0 {
+            // It sat, and the pool is over already. Its tasks will tell.
+            break;
+        }
+        let (kind, detail) = match supervisor.join() {
+            Ok(()) => (ErrorKind::InvalidInput, format!("its initializer: {NO_CODE}")),
+            Err(error) => (ErrorKind::Os, format!("its supervisor ended before it began: {error}")),
+        };
+        return Err(Error::new(kind, "start", name.to_owned(), detail));
+    }
+    Ok(supervisor)
 }
 
 fn check(what: &str, number: usize, max: usize, name: &str) -> Result<()> {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 
 /// How a job went that has not panicked. What belongs to it is in the job's output: the encoded result, or a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,28 @@ pub(super) fn address_of(job: Job) -> u64 {
 pub(super) unsafe fn job_at(address: u64) -> Job {
     // SAFETY: a fork has the same code at the same addresses, and the caller says that the address is a Job's.
     unsafe { std::mem::transmute::<usize, Job>(address as usize) }
+}
+
+/// The same for a function that takes and returns nothing.
+pub(super) fn address_of_function(function: fn()) -> u64 {
+    function as usize as u64
+}
+
+/// The function with this address, which takes and returns nothing.
+///
+/// # Safety
+/// The address is that of a `fn()` in a process of which this one is a fork or a sibling, and the same code is there.
+pub(super) unsafe fn function_at(address: u64) -> fn() {
+    // SAFETY: the caller's promise.
+    unsafe { std::mem::transmute::<usize, fn()>(address as usize) }
+}
+
+/// Calls the one `F` that there is, which has no bytes. Its address stands for it.
+pub(super) fn call_existing<F: Fn() + Send + Sync + 'static>() {
+    assert!(size_of::<F>() == 0, "of values with bytes there are many");
+    // SAFETY: F has no bytes, so any aligned place holds one; it was given away for ever where this function was named.
+    let f = unsafe { NonNull::<F>::dangling().as_ref() };
+    f()
 }
 
 /// Compiles for functions only that have no bytes to send.

@@ -224,7 +224,7 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
             begun: Instant::now(),
             done: 0,
         };
-        if let Err(error) = pool.check_owner() {
+        if let Err(error) = pool.check_owner().and_then(|()| pool.check_code(job)) {
             mapping.refuse(items, &TaskError::NotSubmitted(error.to_string()));
             return mapping.into_values();
         }

@@ -12,6 +12,7 @@ mod job;
 mod map;
 mod morgue;
 mod owner;
+mod passage;
 mod plan;
 #[cfg(feature = "kill-matrix")]
 mod rehearsal;

@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::pool::desk::Desk;
 use crate::pool::owner::Owner;
+use crate::pool::passage::Code;
 use crate::pool::plan::{Plan, Restarts};
 use crate::pool::shop::{NO_SLOT, Shop};
 use crate::pool::submit::Pool;
@@ -55,10 +56,17 @@ impl Rehearsal {
             supervisor: Mutex::new(None),
             news: OnceLock::new(),
             name: "rehearsal".to_owned(),
+            code: Code::everywhere(),
             on_demand: false,
             drop_timeout: Duration::ZERO,
         };
         Ok(Rehearsal { pool, shop, plan })
+    }
+
+    /// Its workers have no code at all.
+    pub fn without_code(mut self) -> Rehearsal {
+        self.pool.code = Code::nowhere();
+        self
     }
 
     /// The client's handle, in any process.

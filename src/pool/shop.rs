@@ -14,6 +14,7 @@ use crate::sync::event_count::EventCount;
 use crate::sync::linux::Linux;
 use crate::sys::eventfd::Bell;
 use crate::sys::sheet::Sheet;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -79,6 +80,10 @@ pub(super) struct Head {
     pub(super) zero: AtomicU32,
     /// Until when workers that do not end are given time in `Terminating`, in ns since the beginning. Written by the client.
     pub(super) grace_ends: AtomicU64,
+    /// How long the list of code addresses in the file is, if the supervisor has left one; before it sits.
+    pub(super) code_bytes: AtomicU32,
+    /// The pool's beginning. Never changes.
+    pub(super) base: Instant,
 }
 
 /// A worker's place: it outlives the workers that sit in it.
@@ -103,16 +108,17 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 /// In the ring: no task, only a reason to look up.
 const NUDGE: u64 = u64::MAX;
 /// How many deaths are remembered.
-const MORGUE: usize = 256;
+pub(super) const MORGUE: usize = 256;
 /// How many seats there are at least.
 const SEATS: usize = 256;
 
-// SAFETY: atomics alone, used through `&`; any value that a dying process leaves is one that the others handle.
+// SAFETY: atomics, used through `&`: any value that a dying process leaves is one that the others handle. And a point of the monotonic
+// clock, which all processes share, written before anybody else sees it.
 unsafe impl ShmSafe for Head {}
-// SAFETY: as above.
+// SAFETY: atomics alone.
 unsafe impl ShmSafe for Seat {}
 
-/// See the top of the file. Each process has its own handle, made by fork.
+/// See the top of the file. Each process has its own handle, made by fork, or from a list of what is where (`passage.rs`).
 #[derive(Debug)]
 pub(super) struct Shop {
     pub(super) head: Shared<Head>,
@@ -127,22 +133,44 @@ pub(super) struct Shop {
     pub(super) bell: Bell,
     /// Rung for those who poll for outcomes.
     pub(super) told: Bell,
-    base: Instant,
 }
 
-impl Shop {
-    pub(super) fn new(slots: usize, workers: usize) -> Result<Shop> {
-        let seats = SEATS.max(workers);
-        // Twice as many as slots: a worker that died may leave a number of which the slot has gone on.
-        let entries = (2 * slots).next_power_of_two();
-        let bytes = slots * size_of::<Slot>()
+/// How many of each there are.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Stock {
+    pub(super) slots: usize,
+    pub(super) seats: usize,
+    pub(super) entries: usize,
+}
+
+impl Stock {
+    pub(super) fn new(slots: usize, workers: usize) -> Stock {
+        // Twice as many entries as slots: a worker that died may leave a number of which the slot has gone on.
+        Stock { slots, seats: SEATS.max(workers), entries: (2 * slots).next_power_of_two() }
+    }
+
+    /// How large the region is.
+    pub(super) fn bytes(self) -> usize {
+        let Stock { slots, seats, entries } = self;
+        slots * size_of::<Slot>()
             + entries * size_of::<AtomicU64>()
             + seats * size_of::<Seat>()
             + MORGUE * size_of::<AtomicU64>()
             + size_of::<Head>()
             + size_of::<RingCore>()
-            + 8 * align_of::<Head>();
-        let region = Region::new(bytes)?;
+            + 8 * align_of::<Head>()
+    }
+}
+
+impl Shop {
+    pub(super) fn new(slots: usize, workers: usize) -> Result<Shop> {
+        let stock = Stock::new(slots, workers);
+        Shop::furnish(&Region::new(stock.bytes())?, stock, workers)
+    }
+
+    /// Places everything.
+    pub(super) fn furnish(region: &Region, stock: Stock, workers: usize) -> Result<Shop> {
+        let Stock { slots, seats, entries } = stock;
         let os = |errno| Error::os("create", "a pool", errno);
         let bell = || Bell::ringing().map_err(os);
         let shop = Shop {
@@ -155,7 +183,6 @@ impl Shop {
             annex: Annex::new(Sheet::new().map_err(os)?),
             bell: bell()?,
             told: bell()?,
-            base: Instant::now(),
         };
         shop.told.silence();
         Ok(shop)
@@ -201,15 +228,15 @@ impl Shop {
 
     /// Nanoseconds since the pool's beginning; the clock is the same in all processes.
     pub(super) fn now(&self) -> u64 {
-        self.base.elapsed().as_nanos() as u64
+        self.head.base.elapsed().as_nanos() as u64
     }
 
     pub(super) fn nanos_of(&self, instant: Instant) -> u64 {
-        (instant.saturating_duration_since(self.base).as_nanos() as u64).max(1)
+        (instant.saturating_duration_since(self.head.base).as_nanos() as u64).max(1)
     }
 
     pub(super) fn instant_of(&self, nanos: u64) -> Instant {
-        self.base + Duration::from_nanos(nanos)
+        self.head.base + Duration::from_nanos(nanos)
     }
 
     /// Puts slots into the ring, behind all others; the caller is a thread of the client. False if the pool takes nothing.
@@ -349,6 +376,8 @@ impl Head {
             alarm: zero(),
             zero: zero(),
             grace_ends: AtomicU64::new(0),
+            code_bytes: zero(),
+            base: Instant::now(),
         }
     }
 }

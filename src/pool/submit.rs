@@ -7,6 +7,7 @@ use crate::pool::desk::{Closed, Desk, Ticket};
 use crate::pool::error::{TaskError, failure_text};
 use crate::pool::future::Callback;
 use crate::pool::job::{self, Job};
+use crate::pool::passage::{Code, NO_CODE};
 use crate::pool::slot::{POLLER, Part};
 use crate::pool::task::Task;
 use crate::pool::wire;
@@ -37,7 +38,8 @@ use std::time::{Duration, Instant};
 /// - **Processes**: a supervisor besides the workers. The workers ignore SIGINT, so that Ctrl-C is this process's to handle: see
 ///   [`Stopper`](crate::pool::Stopper). If the supervisor is killed, the workers are, too; every task still has its outcome
 ///   ([`TaskError::PoolFailed`]), and a new pool must be made.
-/// - **Threads**: any number of threads may use a pool. It must be made while this process has one thread, as for [`spawn`](crate::spawn).
+/// - **Threads**: any number of threads may use a pool. It must be made while this process has one thread, as for [`spawn`](crate::spawn);
+///   by a [fork server](PoolBuilder::fork_server) any thread makes one at any time.
 /// - **Fork**: a child that inherits the handle cannot use it; its copy does nothing. A task may make a pool of its own.
 ///
 /// ```
@@ -70,6 +72,7 @@ pub struct Pool {
     /// What pollers poll; made when somebody asks.
     pub(super) news: OnceLock<Option<AnyOf>>,
     pub(super) name: String,
+    pub(super) code: Code,
     pub(super) on_demand: bool,
     pub(super) drop_timeout: Duration,
 }
@@ -144,7 +147,8 @@ impl Pool {
     /// # Errors
     /// [`Encoding`](ErrorKind::Encoding) if the argument cannot be encoded, [`OutOfMemory`](ErrorKind::OutOfMemory) if there is no room for
     /// it, [`Closed`](ErrorKind::Closed) if the pool was shut down or has failed, [`InvalidInput`](ErrorKind::InvalidInput) in another process than
-    /// the one that made the pool.
+    /// the one that made the pool, and for a function of a library that was loaded after the start of the pool's
+    /// [fork server](PoolBuilder::fork_server).
     pub fn submit<F, A, R>(&self, f: F, argument: A) -> Result<Task<R>>
     where
         F: Fn(A) -> R + Copy,
@@ -225,6 +229,7 @@ impl Pool {
         argument: &[u8],
         callback: Option<Callback>,
     ) -> Result<Arc<Ticket>> {
+        self.check_code(job)?;
         let index = match self.desk.take(Deadline::NEVER) {
             Ok(Some(index)) => index,
             Ok(None) | Err(Closed) => return Err(self.closed()),
@@ -316,6 +321,20 @@ impl Pool {
         let detail =
             "the pool belongs to another process, of which this one is a fork; make a pool here";
         Err(Error::new(ErrorKind::InvalidInput, "submit to", self.name.clone(), detail))
+    }
+
+    /// Refuses what the workers have no code for.
+    #[inline]
+    pub(super) fn check_code(&self, job: Job) -> Result<()> {
+        match self.code.has(job::address_of(job)) {
+            true => Ok(()),
+            false => Err(self.no_code()),
+        }
+    }
+
+    #[cold]
+    fn no_code(&self) -> Error {
+        Error::new(ErrorKind::InvalidInput, "submit to", self.name.clone(), NO_CODE)
     }
 
     /// Why it takes nothing.

@@ -12,7 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::shm::roster;
 use crate::shm::safe::ShmSafe;
 use crate::shm::shared::Shared;
+use crate::sys::Errno;
 use crate::sys::memory::{self, Mapping};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,24 +60,34 @@ impl Region {
     /// machine has or the address space holds, [`LimitReached`](ErrorKind::LimitReached) if no file descriptor is free for
     /// the moment of the call.
     pub fn new(capacity_bytes: usize) -> Result<Region> {
-        let object = || format!("region of {capacity_bytes} bytes");
-        if capacity_bytes == 0 {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "create",
-                object(),
-                "it must hold at least a byte",
-            ));
-        }
-        let machine_bytes = memory::machine_bytes();
-        if capacity_bytes as u64 > machine_bytes {
-            let detail = format!("the machine has {machine_bytes} bytes of memory and swap");
-            return Err(Error::new(ErrorKind::OutOfMemory, "create", object(), detail));
-        }
-        roster::ensure()?;
-        let mapping = Mapping::new(capacity_bytes + MARK_BYTES)
-            .and_then(|mapping| mapping.commit(0, MARK_BYTES).map(|()| mapping))
-            .map_err(|errno| Error::os("create", object(), errno))?;
+        let mapping = check(capacity_bytes)
+            .and_then(|()| Mapping::new(capacity_bytes + MARK_BYTES).map_err(os(capacity_bytes)))?;
+        Region::marked(mapping)
+    }
+
+    /// One that another process may map as well, which is no later fork of this one and may have something else at these addresses: it is
+    /// handed the file, and calls [`arrived`](Self::arrived). It must have this process's roster.
+    pub(crate) fn portable(capacity_bytes: usize) -> Result<(Region, OwnedFd)> {
+        check(capacity_bytes)?;
+        let bytes = capacity_bytes + MARK_BYTES;
+        let file = memory::sealed_file(bytes).map_err(os(capacity_bytes))?;
+        let mapping = Mapping::aligned(&file, bytes, roster::ALARM_STRIDE_BYTES)
+            .map_err(os(capacity_bytes))?;
+        Ok((Region::marked(mapping)?, file))
+    }
+
+    /// The region of another process that has made it [`portable`](Self::portable) with this capacity.
+    pub(crate) fn arrived(file: &OwnedFd, capacity_bytes: usize) -> Result<Region> {
+        let bytes = capacity_bytes + MARK_BYTES;
+        // Addresses differ by a multiple of the stride: whoever sleeps here, and whoever dies there, names the same alarm.
+        let mapping = Mapping::aligned(file, bytes, roster::ALARM_STRIDE_BYTES)
+            .map_err(os(capacity_bytes))?;
+        Ok(Region { map: Arc::new(RegionMap { mapping, mark: true }) })
+    }
+
+    fn marked(mapping: Mapping) -> Result<Region> {
+        let capacity_bytes = mapping.bytes() - MARK_BYTES;
+        mapping.commit(0, MARK_BYTES).map_err(os(capacity_bytes))?;
         Ok(Region { map: Arc::new(RegionMap { mapping, mark: true }) })
     }
 
@@ -129,6 +141,25 @@ impl Region {
         let slice = NonNull::slice_from_raw_parts(first, len);
         // SAFETY: all elements are initialised.
         Ok(unsafe { Shared::from_raw(slice, Arc::clone(&self.map)) })
+    }
+
+    /// Where in the region a value of it lies.
+    pub(crate) fn offset_of<T: ?Sized + ShmSafe>(&self, value: &Shared<T>) -> usize {
+        let first = std::ptr::from_ref(&**value).cast::<u8>();
+        first.addr() - self.map.mapping.base().addr()
+    }
+
+    /// What was placed by another process, which says where: `len` values from `offset`.
+    ///
+    /// # Safety
+    /// [`offset_of`](Self::offset_of) said so there of so many values of this type.
+    pub(crate) unsafe fn found<T: ShmSafe>(&self, offset: usize, len: usize) -> Shared<[T]> {
+        assert!(offset + len * size_of::<T>() <= self.map.mapping.bytes(), "outside of the region");
+        let first = self.map.mapping.base().wrapping_add(offset).cast::<T>();
+        let first = NonNull::new(first).expect("a mapping is never at address 0");
+        let slice = NonNull::slice_from_raw_parts(first, len);
+        // SAFETY: initialised by that process (the caller's promise), committed in the file, and ShmSafe: the bytes mean the same here.
+        unsafe { Shared::from_raw(slice, Arc::clone(&self.map)) }
     }
 
     /// How many bytes can be placed in all.
@@ -185,6 +216,26 @@ impl Region {
         let detail = format!("{used} of {} bytes are used", self.capacity_bytes());
         Error::new(ErrorKind::OutOfMemory, "place", format!("{bytes} bytes in a region"), detail)
     }
+}
+
+fn os(capacity_bytes: usize) -> impl Fn(Errno) -> Error {
+    move |errno| Error::os("create", format!("region of {capacity_bytes} bytes"), errno)
+}
+
+/// Whether there can be a region of so many bytes; makes sure of the roster.
+fn check(capacity_bytes: usize) -> Result<()> {
+    let refuse = |kind, detail: String| {
+        Err(Error::new(kind, "create", format!("region of {capacity_bytes} bytes"), detail))
+    };
+    if capacity_bytes == 0 {
+        return refuse(ErrorKind::InvalidInput, "it must hold at least a byte".to_owned());
+    }
+    let machine_bytes = memory::machine_bytes();
+    if capacity_bytes as u64 > machine_bytes {
+        let detail = format!("the machine has {machine_bytes} bytes of memory and swap");
+        return refuse(ErrorKind::OutOfMemory, detail);
+    }
+    roster::ensure()
 }
 
 impl RegionMap {

@@ -150,11 +150,19 @@ pub(crate) fn ensure() -> Result<()> {
     Ok(())
 }
 
+/// Memory that lies at different addresses in two processes has the same alarms in both if these differ by a multiple of this.
+pub(crate) const ALARM_STRIDE_BYTES: usize = ALARM_COUNT << 12;
+
+/// The page, and the place in the page: cheap, and neighbours differ.
+#[inline(always)]
+const fn alarm_index(address: usize) -> usize {
+    (address >> 12 ^ address >> 4) % ALARM_COUNT
+}
+
 /// The alarm of whatever lies at this address, in all processes. The caller has an entry, so the roster is mapped.
 #[inline(always)]
 pub(crate) fn alarm(address: *const AtomicU32) -> &'static Alarm {
-    // The page, and the place in the page: cheap, and neighbours differ.
-    let index = (address.addr() >> 12 ^ address.addr() >> 4) % ALARM_COUNT;
+    let index = alarm_index(address.addr());
     let header = ALARMS.load(Ordering::Relaxed);
     debug_assert!(!header.is_null(), "a thread that names an alarm has an entry");
     // SAFETY: set by `ensure` before any thread of this process has an id, inherited by fork children, and never unmapped;
@@ -315,6 +323,16 @@ fn entry_at(roster: &'static Roster, index: usize) -> &'static Entry {
     // SAFETY: aligned, mapped for ever, and zeroed memory is a valid entry; all fields that others touch are atomics.
     unsafe { &*entry }
 }
+
+// Every bit of the address that counts lies below the stride, and above what each word has for itself.
+const _: () = {
+    let mut bit = 4;
+    while bit < 47 {
+        let differs = alarm_index(1 << bit) != alarm_index(0);
+        assert!(differs == ((1 << bit) < ALARM_STRIDE_BYTES));
+        bit += 1;
+    }
+};
 
 fn generation_of(id: u32) -> u32 {
     (id >> INDEX_BITS) & GENERATION_MASK

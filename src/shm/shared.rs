@@ -52,6 +52,14 @@ impl<T: ?Sized + ShmSafe> Shared<T> {
     }
 }
 
+impl<T: ShmSafe> Shared<[T]> {
+    /// The first of the values, of which there is one at least.
+    pub(crate) fn into_first(self) -> Shared<T> {
+        // SAFETY: an initialised T inside the placed part, as the slice is.
+        unsafe { Shared::from_raw(NonNull::from(&self[0]), Arc::clone(&self.map)) }
+    }
+}
+
 impl<T: ?Sized + ShmSafe> Deref for Shared<T> {
     type Target = T;
 

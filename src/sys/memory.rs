@@ -1,42 +1,87 @@
 //! Shared memory: a sealed memfd, mapped shared, without a name in the file system.
 
-#![expect(unsafe_code, reason = "commits pages of a mapping")]
+#![expect(unsafe_code, reason = "maps, unmaps, and commits pages")]
 
-use memmap2::{MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::ftruncate;
-use std::os::fd::OwnedFd;
+use std::ffi::c_int;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
 
 /// From this length on, ask whether the memory is there before committing it (reading /proc costs some 50 µs).
 const WORTH_ASKING_BYTES: usize = 4 << 20;
 
+/// How shared memory is mapped.
+const ACCESS: c_int = libc::PROT_READ | libc::PROT_WRITE;
+
 /// A shared mapping; unmapped on drop. Inherited by fork children at the same address.
 #[derive(Debug)]
-pub(crate) struct Mapping(MmapRaw);
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping belongs to this value; its bytes are reached through raw pointers only, by whoever may.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps `bytes` of new, zeroed shared memory. No page is committed yet, no file descriptor is kept.
     pub(crate) fn new(bytes: usize) -> Result<Mapping, Errno> {
         let file = sealed_file(bytes)?;
-        let map = MmapOptions::new()
-            .len(bytes)
-            .map_raw(&file)
-            .map_err(|error| error.raw_os_error().map_or(Errno::ENOMEM, Errno::from_raw))?;
-        Ok(Mapping(map))
+        Mapping::anywhere(bytes, ACCESS, libc::MAP_SHARED, file.as_raw_fd())
+    }
+
+    /// Maps `bytes` of a file that [`sealed_file`] has made so long, at an address that is a multiple of `align` (a power of two, of
+    /// whole pages).
+    pub(crate) fn aligned(file: &OwnedFd, bytes: usize, align: usize) -> Result<Mapping, Errno> {
+        let whole = bytes.checked_next_multiple_of(page_bytes()).ok_or(Errno::ENOMEM)?;
+        let reserve = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let bytes_both = whole.checked_add(align).ok_or(Errno::ENOMEM)?;
+        let room = Mapping::anywhere(bytes_both, libc::PROT_NONE, reserve, -1)?;
+        let before = room.base.align_offset(align);
+        let base = room.base().wrapping_add(before);
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        // SAFETY: replaces a part of our own reservation, which nobody has used.
+        let mapped = unsafe { libc::mmap(base.cast(), bytes, ACCESS, flags, file.as_raw_fd(), 0) };
+        if mapped == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        // The reservation is now three mappings; the outer two are dropped.
+        let part = |start: usize, bytes| {
+            let base = room.base().wrapping_add(start);
+            Mapping { base: NonNull::new(base).expect("inside of the room"), bytes }
+        };
+        let mapping = part(before, bytes);
+        drop((part(0, before), part(before + whole, align - before)));
+        std::mem::forget(room);
+        Ok(mapping)
+    }
+
+    /// A new mapping where the kernel likes.
+    fn anywhere(bytes: usize, access: c_int, flags: c_int, file: RawFd) -> Result<Mapping, Errno> {
+        // SAFETY: without MAP_FIXED it replaces nothing.
+        let base = unsafe { libc::mmap(null_mut(), bytes, access, flags, file, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        let base = NonNull::new(base.cast()).expect("a mapping is never at address 0");
+        Ok(Mapping { base, bytes })
     }
 
     /// The first byte.
     pub(crate) fn base(&self) -> *mut u8 {
-        self.0.as_mut_ptr()
+        self.base.as_ptr()
     }
 
     /// The length in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.len()
+        self.bytes
     }
 
     /// Commits the pages that hold `offset..offset + bytes`, so that no later access can fail; MADV_POPULATE_WRITE,
@@ -54,6 +99,13 @@ impl Mapping {
         let address = unsafe { self.base().add(start) };
         // SAFETY: the range lies in this mapping.
         unsafe { populate(address, length) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nobody can use it any more. For no bytes it is an error without an effect.
+        unsafe { libc::munmap(self.base().cast(), self.bytes) };
     }
 }
 
@@ -101,7 +153,7 @@ pub(crate) fn wish_huge_pages(address: *mut u8, bytes: usize) {
 }
 
 /// A memfd of so many zeroed bytes, which will never be more or fewer.
-pub(super) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
+pub(crate) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
     let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
     // Beyond this limit ftruncate would not fail but kill, by SIGXFSZ.
     let (file_bytes_max, _) = getrlimit(Resource::RLIMIT_FSIZE)?;

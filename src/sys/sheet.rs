@@ -10,6 +10,7 @@ use nix::libc::RLIM_INFINITY;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 /// Shared memory without a name; the descriptor is close-on-exec and inherited by fork.
@@ -32,6 +33,11 @@ impl Sheet {
     pub(crate) fn new() -> Result<Sheet, Errno> {
         let fd = memfd_create(c"offspring", MFdFlags::MFD_CLOEXEC)?;
         Ok(Sheet(File::from(fd)))
+    }
+
+    /// One that another process has made, and handed over.
+    pub(crate) fn from_fd(fd: OwnedFd) -> Sheet {
+        Sheet(File::from(fd))
     }
 
     /// Commits and maps `bytes` from `offset`, shared.
@@ -63,6 +69,12 @@ impl Sheet {
     pub(crate) fn discard(&self, offset: u64, bytes: u64) -> Result<(), Errno> {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         fallocate(&self.0, flags, offset as i64, bytes as i64)
+    }
+}
+
+impl AsFd for Sheet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

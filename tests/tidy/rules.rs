@@ -24,6 +24,7 @@ const FENCED: &[&str] = &[
     "src/pool/annex.rs",
     "src/pool/builder.rs",
     "src/pool/job.rs",
+    "src/pool/passage.rs",
     "src/pool/shop.rs",
     "src/pool/slot.rs",
     "src/pool/wire.rs",

@@ -224,7 +224,6 @@ impl ForkServer {
     }
 
     /// Forks a child that calls `entry` with copies of these bytes and descriptors: for what knows its function by address alone.
-    #[allow(dead_code, reason = "the pool's way in")]
     pub(crate) fn start_child(
         &self,
         builder: Builder,
