@@ -68,7 +68,19 @@ impl Rehearsal {
 
     /// A worker's life in `seat`, up to so many tasks; without `waits` it ends when the ring is empty. False if it was robbed.
     pub fn work(&self, seat: u32, max_tasks: u64, waits: bool) -> bool {
+        self.work_after(seat, max_tasks, waits, || {})
+    }
+
+    /// The same; its initialiser is `first`.
+    pub fn work_after(
+        &self,
+        seat: u32,
+        max_tasks: u64,
+        waits: bool,
+        first: impl Fn() + Send + Sync + 'static,
+    ) -> bool {
         let mut plan = Plan::clone(&self.plan);
+        plan.initializer = Some(Arc::new(first));
         plan.max_tasks = Some(max_tasks);
         plan.idle_timeout = (!waits).then_some(Duration::ZERO);
         worker::work(&self.shop, &plan, seat) != worker::Leave::Robbed
@@ -92,6 +104,11 @@ impl Rehearsal {
     /// The supervisor's look at the deadlines.
     pub fn expire(&self) {
         Supervisor::new(&self.shop, &self.plan).expire();
+    }
+
+    /// Takes a free slot for ever; whether there was one.
+    pub fn set_aside(&self) -> bool {
+        self.pool.desk.try_take().is_some()
     }
 
     /// How many slots the client could fill now.

@@ -145,7 +145,7 @@ impl Shop {
             event: (head.done.word(), armed.value),
             owner: None,
             world: compare.map(|(slot, word)| (slot.raw_word(), word.to_bits(), &head.zero)),
-            lives: &lives[..count],
+            lives: if mutant!("pool-unwatched-lives") { &[] } else { &lives[..count] },
             alarm: &head.alarm,
             unarmed: armed.unarmed,
         };
