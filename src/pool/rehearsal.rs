@@ -1,6 +1,7 @@
 //! For the kill matrix: a pool without a supervisor. Its client, workers and supervisor are whatever processes a scenario has, and
 //! each does what it would do in a pool, one step after the other.
 
+use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::pool::desk::Desk;
 use crate::pool::owner::Owner;
@@ -84,6 +85,12 @@ impl Rehearsal {
         plan.max_tasks = Some(max_tasks);
         plan.idle_timeout = (!waits).then_some(Duration::ZERO);
         worker::work(&self.shop, &plan, seat) != worker::Leave::Robbed
+    }
+
+    /// Sleeps until the task in a slot has an outcome; unlike others that wait it is not awake first.
+    pub fn await_asleep(&self, slot: u32) {
+        let slot = self.shop.slot(slot);
+        self.shop.await_asleep(slot, slot.word().generation, Deadline::NEVER);
     }
 
     /// What the supervisor does to the tasks when the worker in `seat` has ended.

@@ -70,12 +70,13 @@ pub(crate) fn claims() {
     let alone = |name: &str, is_plain: bool| {
         Scenario::new(name, rig(is_plain))
             .victim(works(0))
+            .every(coarse(3))
             .check(|rig, scene| check(rig, scene, &[!scene.is_finished()]))
     };
     let second = Scenario::new("a worker died, the next one dies", rig(false))
-        .first_victim(coarse(101), works(0))
+        .first_victim(coarse(701), works(0))
         .victim(works(1))
-        .every(coarse(11))
+        .every(coarse(41))
         .check(|rig, scene| check(rig, scene, &[!scene.is_first_finished(), !scene.is_finished()]));
     let held = |name: &str, is_plain: bool| {
         Scenario::new(name, rig(is_plain))
@@ -85,7 +86,7 @@ pub(crate) fn claims() {
             })
             .victim(works(0))
             .pauses()
-            .every(coarse(3))
+            .every(coarse(11))
             .check(|rig, scene| {
                 let verdict = check(rig, scene, &[false, false]);
                 if scene.logged().len() != ITEMS {
