@@ -67,10 +67,10 @@ fn check(rig: &Rehearsal, scene: &Scene, died: &[bool]) -> Verdict {
 
 /// Workers that claim, run, and tell.
 pub(crate) fn claims() {
-    let alone = |name: &str, is_plain: bool| {
+    let alone = |name: &str, is_plain: bool, stride: usize| {
         Scenario::new(name, rig(is_plain))
             .victim(works(0))
-            .every(coarse(3))
+            .every(stride)
             .check(|rig, scene| check(rig, scene, &[!scene.is_finished()]))
     };
     let second = Scenario::new("a worker died, the next one dies", rig(false))
@@ -96,8 +96,8 @@ pub(crate) fn claims() {
             })
     };
     let scenarios = vec![
-        alone("claim, run, tell", false),
-        alone("claim, run, tell, plain results", true),
+        alone("claim, run, tell", false, coarse(9)),
+        alone("claim, run, tell, plain results", true, 1),
         second,
         held("a worker is held, another works", false),
         held("a worker is held, another works, plain results", true),
