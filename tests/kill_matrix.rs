@@ -20,9 +20,11 @@ mod matrix {
     pub(crate) mod lock;
     pub(crate) mod message;
     pub(crate) mod once;
+    pub(crate) mod par;
     pub(crate) mod pipe;
     pub(crate) mod pollable;
     pub(crate) mod pool;
+    pub(crate) mod pool_races;
     pub(crate) mod queue;
     pub(crate) mod queue_faults;
     pub(crate) mod rwlock;
@@ -91,6 +93,11 @@ fn main() {
         case!(matrix::pool::awaited).shown().deadline_s(600),
         case!(matrix::pool::taken_away).shown().deadline_s(600),
         case!(matrix::pool::double_faults).shown().deadline_s(600),
+        case!(matrix::pool_races::clients).shown().deadline_s(600),
+        case!(matrix::pool_races::held_up).shown().deadline_s(600),
+        case!(matrix::pool_races::taken_away).shown().deadline_s(600),
+        case!(matrix::pool_races::rooms).shown().deadline_s(600),
+        case!(matrix::par::claims).shown().deadline_s(600),
         case!(matrix::semaphore::alone).shown().deadline_s(600),
         case!(matrix::semaphore::quick).shown().deadline_s(600),
         case!(matrix::semaphore::contended).shown().deadline_s(600),
@@ -109,7 +116,7 @@ fn conclude<S>(name: &str, scenarios: impl IntoIterator<Item = Scenario<S>>) {
         let scenario = match effort() {
             Effort::Usual | Effort::Pairs => scenario.visits(2),
             Effort::Full => scenario.visits(8),
-            Effort::First => scenario.visits(2).deadline(Duration::from_secs(2)),
+            Effort::First => scenario.visits(2).deadline(Duration::from_secs(2)).failures_max(1),
         };
         table.push(scenario.run().expect("ptrace is allowed here"));
         if effort() == Effort::First && !table.is_ok() {

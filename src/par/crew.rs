@@ -69,6 +69,33 @@ pub(super) fn run<J: Job>(
     Ok(harvest)
 }
 
+/// For the kill matrix: what a call does when its workers have ended, who sat in the first seats; `died` tells how. What is left is
+/// done here, in the seat of the first, as by one that takes its place.
+#[cfg(feature = "kill-matrix")]
+pub(super) fn take_over<J: Job>(
+    office: Office<'_>,
+    job: &J,
+    staff: &Staff,
+    died: &[bool],
+    take: &mut Take<'_>,
+) -> Harvest {
+    let (table, plan) = (office.table, office.plan);
+    let mut crew = Crew { office, job, staff, hands: Vec::new(), harvest: Harvest::default() };
+    for (seat, &died) in died.iter().enumerate() {
+        crew.harvest.ends.push(Ended::WELL);
+        let end = match died {
+            true => End::Died(None, ProcessInfo::new(0, "a victim")),
+            false => End::Well,
+        };
+        crew.note(seat as u32 + 1, seat, end, take);
+        table.seat(seat).clear();
+    }
+    crew.lend_a_hand(0, take);
+    let mut harvest = std::mem::take(&mut crew.harvest);
+    harvest.look(table, plan);
+    harvest
+}
+
 /// The children of a call.
 struct Crew<'a, J> {
     office: Office<'a>,

@@ -105,23 +105,12 @@ impl Par {
         let slots = Slots::new(items.len())?;
         let job = MapPlain { items, f, slots: &slots };
         let harvest = crew::run(&staff, &plan, &job, type_name::<R>(), &mut |_, _| Ok(()))?;
-        let missing = harvest.missing(&plan, false, |item, progress| item < progress);
-        let read = |item| slots.read(item).expect("what a worker wrote is a value");
-        if missing.is_empty() {
-            return Ok((0..items.len()).map(read).collect());
-        }
-        let mut partial = Vec::with_capacity(items.len());
-        for failure in &missing {
-            partial.extend((partial.len()..failure.items().start).map(|item| Some(read(item))));
-            partial.resize(failure.items().end, None);
-        }
-        partial.extend((partial.len()..items.len()).map(|item| Some(read(item))));
-        Err(ParError::of(items.len(), missing, partial))
+        settle_plain(harvest, &plan, &slots, items.len())
     }
 }
 
 /// All results, or the error with those that are there.
-fn settle<R>(
+pub(super) fn settle<R>(
     harvest: Harvest,
     plan: &Plan,
     results: Vec<Option<R>>,
@@ -133,6 +122,27 @@ fn settle<R>(
     }
 }
 
+/// The same of plain results.
+pub(super) fn settle_plain<R: Plain>(
+    harvest: Harvest,
+    plan: &Plan,
+    slots: &Slots<R>,
+    items: usize,
+) -> Result<Vec<R>, ParError<R>> {
+    let missing = harvest.missing(plan, false, |item, progress| item < progress);
+    let read = |item| slots.read(item).expect("what a worker wrote is a value");
+    if missing.is_empty() {
+        return Ok((0..items).map(read).collect());
+    }
+    let mut partial = Vec::with_capacity(items);
+    for failure in &missing {
+        partial.extend((partial.len()..failure.items().start).map(|item| Some(read(item))));
+        partial.resize(failure.items().end, None);
+    }
+    partial.extend((partial.len()..items).map(|item| Some(read(item))));
+    Err(ParError::of(items, missing, partial))
+}
+
 /// Decodes a whole result.
 pub(super) fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, String> {
     match codec::decode(bytes) {
@@ -142,9 +152,9 @@ pub(super) fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, String> {
     }
 }
 
-struct Map<'a, T, F> {
-    items: &'a [T],
-    f: F,
+pub(super) struct Map<'a, T, F> {
+    pub(super) items: &'a [T],
+    pub(super) f: F,
 }
 
 impl<T, R: Serialize, F: Fn(&T) -> R> Job for Map<'_, T, F> {
@@ -155,10 +165,10 @@ impl<T, R: Serialize, F: Fn(&T) -> R> Job for Map<'_, T, F> {
     }
 }
 
-struct MapPlain<'a, T, R: Plain, F> {
-    items: &'a [T],
-    f: F,
-    slots: &'a Slots<R>,
+pub(super) struct MapPlain<'a, T, R: Plain, F> {
+    pub(super) items: &'a [T],
+    pub(super) f: F,
+    pub(super) slots: &'a Slots<R>,
 }
 
 impl<T, R: Plain, F: Fn(&T) -> R> Job for MapPlain<'_, T, R, F> {

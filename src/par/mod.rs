@@ -9,6 +9,8 @@ mod options;
 mod outbox;
 mod plan;
 mod reduce;
+#[cfg(feature = "kill-matrix")]
+mod rehearsal;
 mod shared_vec;
 mod slots;
 mod table;
@@ -22,3 +24,7 @@ pub use map::{par_map, par_map_plain};
 pub use options::Par;
 pub use reduce::par_reduce;
 pub use shared_vec::SharedVec;
+
+#[cfg(feature = "kill-matrix")]
+#[doc(hidden)]
+pub use rehearsal::Rehearsal;

@@ -111,6 +111,9 @@ impl<'a> Outbox<'a> {
         if self.sent == 0 {
             lift_file_size_limit()?;
         }
+        if mutant!("par-sent-before-write") {
+            self.seat.set_sent(self.sent + self.whole as u64);
+        }
         self.sheet.write_at(&self.gathered[..self.whole], self.start + self.sent)?;
         self.sent += self.whole as u64;
         self.seat.set_sent(self.sent);

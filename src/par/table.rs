@@ -48,6 +48,11 @@ impl Table {
 
     /// Claims the first free chunk for `worker`, whose number is not 0.
     pub(super) fn claim(&self, worker: u32) -> Option<usize> {
+        if mutant!("par-claim-by-count") {
+            let chunk = self.hint[0].fetch_add(1, Ordering::AcqRel) as usize;
+            self.owners.get(chunk)?.store(worker, Ordering::Release);
+            return Some(chunk);
+        }
         let mut chunk = self.hint[0].load(Ordering::Relaxed) as usize;
         while chunk < self.owners.len() {
             let owner = &self.owners[chunk];

@@ -60,7 +60,7 @@ impl Desk<'_> {
             let left = next..items.end;
             let done = catch_unwind(AssertUnwindSafe(|| {
                 for item in left {
-                    seat.set_at(item);
+                    seat.set_at(item + usize::from(mutant!("par-at-too-early")));
                     one(item, outbox);
                 }
             }));

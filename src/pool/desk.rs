@@ -191,8 +191,11 @@ impl Desk {
         let word = slot.word();
         let may_be_written = matches!(word.kind, Kind::Cancelled | Kind::TimedOut | Kind::Broken)
             && word.holder != 0
-            && !roster::is_dead(word.holder);
-        slot.in_ring.load(Ordering::Acquire) == 0 && !may_be_written
+            && !roster::is_dead(word.holder)
+            && !mutant!("pool-free-robbed");
+        // SeqCst: the last look of one who has announced that it waits for room (P5).
+        let in_ring = slot.in_ring.load(Ordering::SeqCst) != 0 && !mutant!("pool-free-in-ring");
+        !in_ring && !may_be_written
     }
 
     fn free(&self, books: &mut Books, index: u32) {

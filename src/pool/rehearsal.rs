@@ -1,6 +1,7 @@
 //! For the kill matrix: a pool without a supervisor. Its client, workers and supervisor are whatever processes a scenario has, and
 //! each does what it would do in a pool, one step after the other.
 
+use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::pool::desk::Desk;
 use crate::pool::owner::Owner;
@@ -76,10 +77,28 @@ impl Rehearsal {
 
     /// A worker's life in `seat`, up to so many tasks; without `waits` it ends when the ring is empty. False if it was robbed.
     pub fn work(&self, seat: u32, max_tasks: u64, waits: bool) -> bool {
+        self.work_after(seat, max_tasks, waits, || {})
+    }
+
+    /// The same; its initialiser is `first`.
+    pub fn work_after(
+        &self,
+        seat: u32,
+        max_tasks: u64,
+        waits: bool,
+        first: impl Fn() + Send + Sync + 'static,
+    ) -> bool {
         let mut plan = Plan::clone(&self.plan);
+        plan.initializer = Some(Arc::new(first));
         plan.max_tasks = Some(max_tasks);
         plan.idle_timeout = (!waits).then_some(Duration::ZERO);
         worker::work(&self.shop, &plan, seat) != worker::Leave::Robbed
+    }
+
+    /// Sleeps until the task in a slot has an outcome; unlike others that wait it is not awake first.
+    pub fn await_asleep(&self, slot: u32) {
+        let slot = self.shop.slot(slot);
+        self.shop.await_asleep(slot, slot.word().generation, Deadline::NEVER);
     }
 
     /// What the supervisor does to the tasks when the worker in `seat` has ended.
@@ -100,6 +119,11 @@ impl Rehearsal {
     /// The supervisor's look at the deadlines.
     pub fn expire(&self) {
         Supervisor::new(&self.shop, &self.plan).expire();
+    }
+
+    /// Takes a free slot for ever; whether there was one.
+    pub fn set_aside(&self) -> bool {
+        self.pool.desk.try_take().is_some()
     }
 
     /// How many slots the client could fill now.

@@ -283,16 +283,31 @@ impl Shop {
         }
         let (index, generation) = (entry as u32, (entry >> 32) as u32);
         let slot = self.slots.get(index as usize)?;
-        seat.slot.store(index, Ordering::Release);
+        if !mutant!("pool-no-seat-note") {
+            seat.slot.store(index, Ordering::Release);
+        }
         let word = slot.word();
-        if word.generation != generation {
+        if word.generation != generation && !mutant!("pool-any-generation") {
             return None;
         }
         let begun = word.begun_by(me);
         let is_claimed = word.kind == Kind::Queued && slot.step(word, begun);
         // Only now: a slot with its number in the ring has no new tenant.
-        slot.in_ring.store(0, Ordering::Release);
-        is_claimed.then_some((index, begun))
+        if is_claimed {
+            slot.in_ring.store(0, Ordering::Release);
+            return Some((index, begun));
+        }
+        // SeqCst, for `made_room`.
+        slot.in_ring.store(0, Ordering::SeqCst);
+        None
+    }
+
+    /// After a look into the ring that claimed nothing: the slot of a task that was over may be free now (P5).
+    #[cold]
+    pub(super) fn made_room(&self) {
+        if self.head.watch_all.load(Ordering::SeqCst) != 0 && !mutant!("pool-silent-room") {
+            self.head.done.ring_all(&Linux);
+        }
     }
 
     /// After a step to an outcome: wakes whoever waits for it.
@@ -322,7 +337,9 @@ impl Shop {
 
     /// Resolves a task that a dead worker was running, if that was its last attempt. Whether the word has changed.
     pub(super) fn bury(&self, slot: &Slot, word: Word) -> bool {
-        let is_final = slot.is_last_attempt(word) || self.mode() >= Mode::ClosingNow;
+        let is_final = slot.is_last_attempt(word) && !mutant!("pool-never-final")
+            || mutant!("pool-always-final")
+            || self.mode() >= Mode::ClosingNow;
         let changes = word.kind == Kind::Running
             && is_final
             && roster::is_dead(word.holder)

@@ -289,9 +289,11 @@ impl Pool {
             for &index in slots {
                 let slot = shop.slot(index);
                 let word = slot.word();
+                // Whoever resolves everything may have been faster; the first ones may even be in the ring, and run.
+                if word.kind == Kind::Queued {
+                    slot.step(word, word.as_kind(Kind::Cancelled));
+                }
                 slot.in_ring.store(0, Ordering::Release);
-                // Whoever resolves everything may have been faster.
-                slot.step(word, word.as_kind(Kind::Cancelled));
             }
             return false;
         }

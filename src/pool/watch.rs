@@ -42,6 +42,12 @@ impl Shop {
             }
             step += 1;
         }
+        self.await_asleep(slot, generation, deadline)
+    }
+
+    /// The same without being awake first.
+    pub(super) fn await_asleep(&self, slot: &Slot, generation: u32, deadline: Deadline) -> bool {
+        let is_done = |word: Word| word.generation != generation || word.kind.is_outcome();
         loop {
             slot.watched.fetch_or(SLEEPER, Ordering::SeqCst);
             let word = slot.word();
@@ -145,7 +151,7 @@ impl Shop {
             event: (head.done.word(), armed.value),
             owner: None,
             world: compare.map(|(slot, word)| (slot.raw_word(), word.to_bits(), &head.zero)),
-            lives: &lives[..count],
+            lives: if mutant!("pool-unwatched-lives") { &[] } else { &lives[..count] },
             alarm: &head.alarm,
             unarmed: armed.unarmed,
         };

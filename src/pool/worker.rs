@@ -55,7 +55,9 @@ pub(super) fn work(shop: &Shop, plan: &Plan, seat: u32) -> Leave {
     let me = roster::me();
     shop.seat(seat).worker.store(me, Ordering::SeqCst);
     // Whoever sleeps does not watch this life yet (P4).
-    shop.head.done.ring_all(&Linux);
+    if !mutant!("pool-silent-birth") {
+        shop.head.done.ring_all(&Linux);
+    }
     let mut worker = Worker { shop, seat, me, argument: Vec::new(), output: Vec::new() };
     if let Err(report) = plan.begin() {
         worker.report(&report);
@@ -90,9 +92,18 @@ impl Worker<'_> {
                 Some(timeout) => Patience::Until(Deadline::after(timeout)),
             };
             let seat = self.shop.seat(self.seat);
-            let claim = |position, _| next = self.shop.claim(position, seat, self.me);
+            let mut late = None;
+            let claim = |position, _| match mutant!("pool-late-claim") {
+                false => next = self.shop.claim(position, seat, self.me),
+                true => late = Some(position),
+            };
             match self.shop.ring.recv(&Linux, self.me, patience, &pacer, 1, claim) {
-                Ok(_) => {}
+                Ok(_) => {
+                    next = next.or_else(|| self.shop.claim(late?, seat, self.me));
+                    if next.is_none() {
+                        self.shop.made_room();
+                    }
+                }
                 Err(Failed::Closed) => return Leave::Closed,
                 Err(Failed::TimedOut | Failed::NotNow) => return Leave::Idle,
             }
@@ -145,13 +156,14 @@ impl Worker<'_> {
         if self.output.capacity() > BUFFER_KEPT_BYTES {
             self.output = Vec::new();
         }
+        let early = mutant!("pool-early-look").then(|| slot.watched.load(Ordering::SeqCst));
         let is_ours = slot.step(word, word.as_kind(kind));
         busy.store(0, Ordering::Relaxed);
         self.shop.seat(self.seat).has_worked.store(1, Ordering::Relaxed);
-        if is_ours {
+        if is_ours && early != Some(0) {
             self.shop.settled(slot);
         }
-        is_ours
+        is_ours || mutant!("pool-robbed-goes-on")
     }
 
     /// Runs the user's code; what came out is in `output`.

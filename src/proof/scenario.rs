@@ -45,6 +45,7 @@ pub struct Scenario<S> {
     pub(super) every: usize,
     pub(super) visits: usize,
     pub(super) deadline: Duration,
+    pub(super) failures_max: usize,
 }
 
 impl<S> Scenario<S> {
@@ -65,6 +66,7 @@ impl<S> Scenario<S> {
             every: 1,
             visits: 4,
             deadline: Duration::from_secs(5),
+            failures_max: 5,
         }
     }
 
@@ -161,6 +163,12 @@ impl<S> Scenario<S> {
     /// Sets how long any wait may take before it is a hang; 5 s unless set.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Ends the sweep after so many failures, for each may have cost a deadline; 5 unless set.
+    pub fn failures_max(mut self, count: usize) -> Self {
+        self.failures_max = count.max(1);
         self
     }
 }

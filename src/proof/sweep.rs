@@ -9,9 +9,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::fork;
 use std::time::Instant;
 
-/// A scenario with so many failures is not run to its end: each may have cost a deadline.
-const FAILURES_MAX: usize = 5;
-
 /// A kill point of the victim.
 #[derive(Clone, Copy, Debug)]
 struct Point {
@@ -136,7 +133,7 @@ impl<S> Scenario<S> {
                 }
                 let failure = Failure::at(first.steps(), steps, asleep, trace.address(steps));
                 report.add(verdict, failure, drifted);
-                report.is_cut_short |= report.failures.len() >= FAILURES_MAX;
+                report.is_cut_short |= report.failures.len() >= self.failures_max;
             }
             if steps >= trace.len() {
                 return Ok(());

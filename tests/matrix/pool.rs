@@ -5,59 +5,61 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use offspring::Task;
 use offspring::pool::{Rehearsal, TaskError, TaskOptions};
 use offspring::proof::{Fault, Scenario, Scene, Verdict};
+use offspring::{Event, Shared, Task};
 
 use crate::matrix::actors::warm;
 use crate::{calibrate, coarse, conclude};
 
-const CAPACITY: usize = 4;
+pub(crate) const CAPACITY: usize = 4;
 const SEATS: u32 = 3;
 /// What a log entry is about: a task's number is added.
-const RAN: u64 = 1000;
-const DIED: u64 = 2000;
-const CANCELLED: u64 = 3000;
+pub(crate) const RAN: u64 = 1000;
+pub(crate) const DIED: u64 = 2000;
+pub(crate) const CANCELLED: u64 = 3000;
 const TIMED_OUT: u64 = 4000;
 const FAILED: u64 = 5000;
 
 /// A pool with tasks in it; task n is in slot n - 1.
-struct Rig {
-    pool: Rehearsal,
-    tasks: Vec<Task<[u64; 2]>>,
+pub(crate) struct Rig {
+    pub(crate) pool: Rehearsal,
+    pub(crate) tasks: Vec<Task<[u64; 2]>>,
+    /// For who must not end before another one has come so far.
+    pub(crate) gate: Shared<Event>,
 }
 
 /// What this process's jobs use: they capture nothing.
-static SCENE: OnceLock<Scene> = OnceLock::new();
+pub(crate) static SCENE: OnceLock<Scene> = OnceLock::new();
 thread_local! {
     static OWN: Cell<Option<Rc<Rig>>> = const { Cell::new(None) };
     static IS_FIRST: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A note: a worker went on although it was robbed.
-const GREEDY: usize = 0;
+pub(crate) const GREEDY: usize = 0;
 /// A note: so many slots, and one, were free when it should have been fewer.
-const ROOM: usize = 1;
+pub(crate) const ROOM: usize = 1;
 
-fn job(number: u64) -> [u64; 2] {
+pub(crate) fn job(number: u64) -> [u64; 2] {
     SCENE.get().expect("a worker has a scene").log(RAN + number);
     [number, !number]
 }
 
 /// `count` tasks, which may be run again so often.
-fn rig_of(count: u64, retries: u32) -> impl Fn() -> Rig {
+pub(crate) fn rig_of(count: u64, retries: u32) -> impl Fn() -> Rig {
     move || {
         calibrate();
         let pool = Rehearsal::new(CAPACITY, SEATS).expect("make a pool");
         let options = TaskOptions::new().retries(retries);
         let submit = |n| pool.pool().submit_with(options, job, n).expect("there is room");
         let tasks = (1..=count).map(submit).collect();
-        Rig { pool, tasks }
+        Rig { pool, tasks, gate: Shared::new(Event::new()).expect("place an event") }
     }
 }
 
 /// A worker in `seat` for so many tasks.
-fn works(seat: u32, tasks: u64) -> impl Fn(&Rig, &Scene) {
+pub(crate) fn works(seat: u32, tasks: u64) -> impl Fn(&Rig, &Scene) {
     move |rig, scene| {
         let _ = SCENE.set(scene.clone());
         warm();
@@ -68,7 +70,7 @@ fn works(seat: u32, tasks: u64) -> impl Fn(&Rig, &Scene) {
 }
 
 /// What came of a task, as a number.
-fn outcome(number: u64, result: Result<[u64; 2], TaskError>) -> Result<u64, Fault> {
+pub(crate) fn outcome(number: u64, result: Result<[u64; 2], TaskError>) -> Result<u64, Fault> {
     match result {
         Ok(words) if words == [number, !number] => Ok(number),
         Ok(words) => Err(Fault::torn(format!("{words:?} of task {number}"))),
@@ -81,13 +83,13 @@ fn outcome(number: u64, result: Result<[u64; 2], TaskError>) -> Result<u64, Faul
 }
 
 /// A client's thread: waits for task 1 and logs its outcome.
-fn waiter(rig: &Rig, scene: &Scene) {
+pub(crate) fn waiter(rig: &Rig, scene: &Scene) {
     let result = rig.tasks[0].wait_timeout(Duration::MAX).expect("no timeout");
     scene.log(outcome(1, result).unwrap_or(u64::MAX));
 }
 
 /// What the supervisor and other workers do after the death of the worker in seat 0.
-fn clean_up(rig: &Rig, scene: &Scene) {
+pub(crate) fn clean_up(rig: &Rig, scene: &Scene) {
     let _ = SCENE.set(scene.clone());
     rig.pool.reap(0);
     for seat in 0..2 {
@@ -95,12 +97,12 @@ fn clean_up(rig: &Rig, scene: &Scene) {
     }
 }
 
-fn runs(scene: &Scene, number: u64) -> u64 {
+pub(crate) fn runs(scene: &Scene, number: u64) -> u64 {
     scene.logged().iter().filter(|&&entry| entry == RAN + number).count() as u64
 }
 
 /// Each task from the `from`th on has one outcome, and was not run more often than it has attempts; these outcomes in order.
-fn collect(rig: &Rig, scene: &Scene, from: usize) -> Result<Vec<u64>, Fault> {
+pub(crate) fn collect(rig: &Rig, scene: &Scene, from: usize) -> Result<Vec<u64>, Fault> {
     let mut outcomes = Vec::new();
     for (index, task) in rig.tasks.iter().enumerate().skip(from) {
         let number = index as u64 + 1;
@@ -121,13 +123,18 @@ fn collect(rig: &Rig, scene: &Scene, from: usize) -> Result<Vec<u64>, Fault> {
 }
 
 /// All slots are free again, and new tasks in them are run once.
-fn is_whole(rig: &Rig, scene: &Scene) -> Verdict {
+pub(crate) fn is_whole(rig: &Rig, scene: &Scene) -> Verdict {
+    has_room(rig, scene, CAPACITY)
+}
+
+/// So many slots are free, and new tasks in them are run once.
+pub(crate) fn has_room(rig: &Rig, scene: &Scene, slots: usize) -> Verdict {
     let room = rig.pool.room();
-    if room != CAPACITY {
+    if room != slots {
         return Err(Fault::lost(format!("room for {room} tasks")));
     }
     let fresh: Vec<_> =
-        (0..CAPACITY as u64).map(|n| rig.pool.pool().submit(job, 100 + n).unwrap()).collect();
+        (0..slots as u64).map(|n| rig.pool.pool().submit(job, 100 + n).unwrap()).collect();
     rig.pool.work(2, u64::MAX, false);
     for (number, task) in (100..).zip(fresh) {
         let result = task.try_wait();
