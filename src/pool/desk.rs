@@ -192,7 +192,7 @@ impl Desk {
         let may_be_written = matches!(word.kind, Kind::Cancelled | Kind::TimedOut | Kind::Broken)
             && word.holder != 0
             && !roster::is_dead(word.holder);
-        slot.in_ring.load(Ordering::Acquire) == 0 && !may_be_written
+        slot.in_ring.load(Ordering::SeqCst) == 0 && !may_be_written
     }
 
     fn free(&self, books: &mut Books, index: u32) {

@@ -163,12 +163,10 @@ pub(super) fn stop(desk: &Desk, grace: Duration) {
     }
     let shop = &desk.shop;
     let grace = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX / 2);
-    let grace_ends = shop.now().saturating_add(grace);
-    match shop.mode() {
-        Mode::Terminating => _ = shop.head.grace_ends.fetch_min(grace_ends, Ordering::SeqCst),
-        _ => shop.head.grace_ends.store(grace_ends, Ordering::SeqCst),
-    }
-    close(desk, Mode::Terminating);
+    shop.head.grace_ends.fetch_min(shop.now().saturating_add(grace), Ordering::SeqCst);
+    // P5: nothing is queued any more when the mode says that all is over, and the mode says so before a task is cancelled for it.
+    close(desk, Mode::Closing);
+    shop.head.mode.fetch_max(Mode::Terminating as u32, Ordering::SeqCst);
     shop.resolve_all(Kind::Cancelled, true);
     shop.bell.ring();
 }

@@ -91,7 +91,7 @@ impl Rehearsal {
 
     /// The supervisor's look at the deadlines.
     pub fn expire(&self) {
-        Supervisor::new(&self.shop, &self.plan).expire();
+        let _ = Supervisor::new(&self.shop, &self.plan).expire();
     }
 
     /// How many slots the client could fill now.

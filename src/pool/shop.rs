@@ -76,7 +76,7 @@ pub(super) struct Head {
     pub(super) alarm: AtomicU32,
     /// Always 0.
     pub(super) zero: AtomicU32,
-    /// Until when workers that do not end are given time in `Terminating`, in ns since the beginning. Written by the client.
+    /// Until when workers that do not end are given time in `Terminating`, in ns since the beginning. Lowered by the client.
     pub(super) grace_ends: AtomicU64,
 }
 
@@ -263,8 +263,20 @@ impl Shop {
         let begun = word.begun_by(me);
         let is_claimed = word.kind == Kind::Queued && slot.step(word, begun);
         // Only now: a slot with its number in the ring has no new tenant.
-        slot.in_ring.store(0, Ordering::Release);
+        match is_claimed {
+            true => slot.in_ring.store(0, Ordering::Release),
+            // Seen by who waits for room, or that one is seen in `skipped`.
+            false => slot.in_ring.store(0, Ordering::SeqCst),
+        }
         is_claimed.then_some((index, begun))
+    }
+
+    /// After a claim that found nothing to run: somebody may wait for the slot to be at rest (P3).
+    #[cold]
+    pub(super) fn skipped(&self) {
+        if self.head.watch_all.load(Ordering::SeqCst) != 0 {
+            self.head.done.ring_all(&Linux);
+        }
     }
 
     /// After a step to an outcome: wakes whoever waits for it.
@@ -290,6 +302,17 @@ impl Shop {
         if watched & POLLER != 0 {
             self.told.ring();
         }
+    }
+
+    /// Whether the worker in a seat is in a task's function, or on its way from there to the commit.
+    pub(super) fn is_in_task(&self, seat: &Seat) -> bool {
+        let Some(slot) = self.slots.get(seat.slot.load(Ordering::SeqCst) as usize) else {
+            return false;
+        };
+        let word = slot.word();
+        seat.busy.load(Ordering::SeqCst) != 0
+            && word.kind == Kind::Running
+            && word.holder == seat.worker.load(Ordering::SeqCst)
     }
 
     /// Resolves a task that a dead worker was running, if that was its last attempt. Whether the word has changed.
@@ -353,7 +376,7 @@ impl Head {
             done: EventCount::new(),
             alarm: zero(),
             zero: zero(),
-            grace_ends: AtomicU64::new(0),
+            grace_ends: AtomicU64::new(u64::MAX),
         }
     }
 }

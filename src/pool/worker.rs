@@ -93,6 +93,7 @@ impl Worker<'_> {
             let seat = self.shop.seat(self.seat);
             let claim = |position, _| next = self.shop.claim(position, seat, self.me);
             match self.shop.ring.recv(&Linux, self.me, patience, &pacer, 1, claim) {
+                Ok(_) if next.is_none() => self.shop.skipped(),
                 Ok(_) => {}
                 Err(Failed::Closed) => return Leave::Closed,
                 Err(Failed::TimedOut | Failed::NotNow) => return Leave::Idle,
