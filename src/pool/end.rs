@@ -47,7 +47,8 @@ impl Pool {
         self.join(Deadline::NEVER)
     }
 
-    /// Cancels everything and ends the workers: SIGTERM, and SIGKILL for those that live after `grace`.
+    /// Cancels everything and ends the workers: SIGTERM, and SIGKILL for those that live after `grace`. A task's code that catches or blocks SIGTERM
+    /// has that time to end in order; what it returns is dropped.
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown).

@@ -185,6 +185,15 @@ pub(crate) fn cancels_among_deaths() {
     assert_eq!(counts[3], 0);
 }
 
+/// Also if the case fails, nobody is stopped any more.
+struct End<'a>(&'a AtomicU32);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(u32::MAX, Ordering::SeqCst);
+    }
+}
+
 /// Stops workers for ever, wherever they are: in a task, on the way to it or from it, idle. Each task has a deadline, and the pool works on.
 pub(crate) fn workers_stopped_at_random() {
     let seed = seed();
@@ -224,6 +233,7 @@ pub(crate) fn workers_stopped_at_random() {
                 }
             }
         });
+        let _ends = End(&stops);
         let mut n = 0;
         while stops.load(Ordering::SeqCst) < count {
             task(n);
