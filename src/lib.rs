@@ -53,6 +53,9 @@
 //! | to wait for whatever comes first | [`wait_any`] | [`wait_any`] |
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
 //! | a loop over data in memory, spread over children | [`par_map`], [`par_reduce`], [`par_for_each_chunk_mut`] | [`par`] |
+//! | many tasks on a few workers, one outcome each, although workers die | [`Pool`], [`Task`] | `07_pool`, `08_executor`, `12_survive` |
+//! | results one by one, of any input, lazily | [`Pool::imap`], [`pool::as_completed`], [`pool::wait()`] | `07_pool`, `08_executor` |
+//! | Ctrl-C while a pool works | [`pool::Stopper`] | [`pool::Stopper`] |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
 //!
 //! # Three rules of fork
@@ -115,6 +118,7 @@
 //! | a worker dies with a delivery | it is delivered again, to another; after so many attempts it is a dead letter |
 //! | a party of a barrier dies while it waits | the others have an error that names it |
 //! | the other side of a pipe ends | [`recv`](Connection::recv) has the end of the stream, whatever copies forks have made |
+//! | a worker of a pool dies, or hangs past a deadline | [`TaskError`](pool::TaskError) for its task, or another attempt; the worker is replaced |
 //! | the parent dies, by SIGKILL too | its children are killed, and theirs (unless [`Builder::outlive_parent`]) |
 //! | memory runs out | an error where something is placed, never a SIGBUS later |
 //!

@@ -1,7 +1,7 @@
 //! For the kill matrix: a parallel call that forks nobody. Its workers are processes of a scenario; what the caller does when they
 //! have ended is done by whoever gathers.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::par::crew::{self, Staff, Take};
 use crate::par::error::ParError;
 use crate::par::map::{Map, MapPlain, decode, settle, settle_plain};
@@ -37,7 +37,7 @@ impl Rehearsal {
     pub fn new(items: usize, chunk: usize, workers: usize, is_plain: bool) -> Result<Rehearsal> {
         let plan = Plan::new(items, workers, Some(chunk));
         let table = Table::new(plan.chunks(), workers)?;
-        let sheet = Sheet::new().map_err(|errno| crate::Error::os("create", "a sheet", errno))?;
+        let sheet = Sheet::new().map_err(|errno| Error::os("create", "a sheet", errno))?;
         let slots = if is_plain { Some(Slots::new(items)?) } else { None };
         Ok(Rehearsal { items: (0..items).collect(), plan, table, sheet, slots })
     }

@@ -47,7 +47,8 @@ impl Pool {
         self.join(Deadline::NEVER)
     }
 
-    /// Cancels everything and ends the workers: SIGTERM, and SIGKILL for those that live after `grace`.
+    /// Cancels everything and ends the workers: SIGTERM, and SIGKILL for those that live after `grace`. A task's code that catches or blocks SIGTERM
+    /// has that time to end in order; what it returns is dropped.
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
@@ -163,12 +164,10 @@ pub(super) fn stop(desk: &Desk, grace: Duration) {
     }
     let shop = &desk.shop;
     let grace = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX / 2);
-    let grace_ends = shop.now().saturating_add(grace);
-    match shop.mode() {
-        Mode::Terminating => _ = shop.head.grace_ends.fetch_min(grace_ends, Ordering::SeqCst),
-        _ => shop.head.grace_ends.store(grace_ends, Ordering::SeqCst),
-    }
-    close(desk, Mode::Terminating);
+    shop.head.grace_ends.fetch_min(shop.now().saturating_add(grace), Ordering::SeqCst);
+    // P6: nothing is queued any more when the mode says that all is over, and the mode says so before a task is cancelled for it.
+    close(desk, Mode::Closing);
+    shop.head.mode.fetch_max(Mode::Terminating as u32, Ordering::SeqCst);
     shop.resolve_all(Kind::Cancelled, true);
     shop.bell.ring();
 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::pool::desk::Desk;
 use crate::pool::owner::Owner;
 use crate::pool::passage::Code;
-use crate::pool::plan::{Plan, Restarts};
+use crate::pool::plan::{Initializer, Plan, Restarts};
 use crate::pool::shop::{NO_SLOT, Shop};
 use crate::pool::submit::Pool;
 use crate::pool::supervisor::Supervisor;
@@ -89,7 +89,7 @@ impl Rehearsal {
         first: impl Fn() + Send + Sync + 'static,
     ) -> bool {
         let mut plan = Plan::clone(&self.plan);
-        plan.initializer = Some(Arc::new(first));
+        plan.initializer = Some(Initializer::new(first));
         plan.max_tasks = Some(max_tasks);
         plan.idle_timeout = (!waits).then_some(Duration::ZERO);
         worker::work(&self.shop, &plan, seat) != worker::Leave::Robbed
@@ -118,7 +118,7 @@ impl Rehearsal {
 
     /// The supervisor's look at the deadlines.
     pub fn expire(&self) {
-        Supervisor::new(&self.shop, &self.plan).expire();
+        let _ = Supervisor::new(&self.shop, &self.plan).expire();
     }
 
     /// Takes a free slot for ever; whether there was one.

@@ -78,7 +78,7 @@ pub(super) struct Head {
     pub(super) alarm: AtomicU32,
     /// Always 0.
     pub(super) zero: AtomicU32,
-    /// Until when workers that do not end are given time in `Terminating`, in ns since the beginning. Written by the client.
+    /// Until when workers that do not end are given time in `Terminating`, in ns since the beginning. Lowered by the client.
     pub(super) grace_ends: AtomicU64,
     /// How long the list of code addresses in the file is, if the supervisor has left one; before it sits.
     pub(super) code_bytes: AtomicU32,
@@ -335,11 +335,26 @@ impl Shop {
         }
     }
 
+    /// Whether the worker in a seat is in a task's function, or on its way from there to the commit.
+    pub(super) fn is_in_task(&self, seat: &Seat) -> bool {
+        let Some(slot) = self.slots.get(seat.slot.load(Ordering::SeqCst) as usize) else {
+            return false;
+        };
+        let word = slot.word();
+        seat.busy.load(Ordering::SeqCst) != 0
+            && word.kind == Kind::Running
+            && word.holder == seat.worker.load(Ordering::SeqCst)
+    }
+
     /// Resolves a task that a dead worker was running, if that was its last attempt. Whether the word has changed.
     pub(super) fn bury(&self, slot: &Slot, word: Word) -> bool {
-        let is_final = slot.is_last_attempt(word) && !mutant!("pool-never-final")
-            || mutant!("pool-always-final")
-            || self.mode() >= Mode::ClosingNow;
+        let mut is_final = slot.is_last_attempt(word) || self.mode() >= Mode::ClosingNow;
+        if mutant!("pool-never-final") {
+            is_final = false;
+        }
+        if mutant!("pool-always-final") {
+            is_final = true;
+        }
         let changes = word.kind == Kind::Running
             && is_final
             && roster::is_dead(word.holder)
@@ -392,7 +407,7 @@ impl Head {
             done: EventCount::new(),
             alarm: zero(),
             zero: zero(),
-            grace_ends: AtomicU64::new(0),
+            grace_ends: AtomicU64::new(u64::MAX),
             code_bytes: zero(),
             base: Instant::now(),
         }

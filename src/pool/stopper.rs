@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The crate sets no signal handler in your process. What is to happen at Ctrl-C is yours to say; this is what to call then, from the thread
 /// that hears of it (one that reads a `signalfd`, the callback of the `ctrlc` crate). Not from a signal handler itself.
 ///
-/// - **The others**: each of their tasks is [cancelled](crate::pool::TaskError::Cancelled), or told its worker's death if that comes first, so that their `wait` and `map` return, and a submit is an error.
+/// - **The others**: each of their tasks is [cancelled](crate::pool::TaskError::Cancelled), so that their `wait` and `map` return, and a submit is an error.
 /// - **The pool**: its workers are ended; whoever has it shuts it down or drops it as always, and need not wait for tasks any more.
 /// - **Lifetime, fork**: it may outlive the pool, and does nothing then. Neither does a copy in a child.
 ///

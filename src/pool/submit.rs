@@ -32,7 +32,9 @@ use std::time::{Duration, Instant};
 ///   no limit of size but the machine's memory.
 /// - **One outcome a task**: a value or a [`TaskError`]. A panic is an error of its task, and the worker lives on. The death of a worker, in any
 ///   way, is an error of the one task that it ran; or that task is begun again, if it has [retries](TaskOptions::retries). The worker is
-///   replaced.
+///   replaced. Code that panics where Rust does not unwind (in the drop of a thread's local value, in a drop during a panic) aborts its worker.
+/// - **Stopped workers** (SIGSTOP): a task with a [deadline](TaskOptions::deadline) is timed out in time, queued or running, and the worker that
+///   was in its way is killed and replaced. Without a deadline, it is waited for.
 /// - **Back-pressure**: at most [`capacity`](PoolBuilder::capacity) tasks are queued or running; a submit beyond that blocks.
 /// - **End**: dropping the pool finishes what is queued, see [`shutdown`](Self::shutdown). If this process dies in any way, its pool is killed.
 /// - **Processes**: a supervisor besides the workers. The workers ignore SIGINT, so that Ctrl-C is this process's to handle: see

@@ -73,8 +73,11 @@ impl<'a> Supervisor<'a> {
     fn round(&mut self) -> bool {
         self.shop.bell.silence();
         self.reap();
-        let next_deadline = self.expire();
+        let (next_deadline, was_queued) = self.expire();
         self.end_robbed();
+        if was_queued {
+            self.end_stopped();
+        }
         if self.shop.failure().is_some() {
             return self.give_up();
         }
@@ -153,16 +156,16 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Times out what is late; when the next one will be.
-    pub(super) fn expire(&self) -> Option<Instant> {
+    /// Times out what is late; when the next one will be, and whether one was late that no worker had begun.
+    pub(super) fn expire(&self) -> (Option<Instant>, bool) {
         let shop = self.shop;
         if shop.head.has_deadlines.load(Ordering::SeqCst) == 0 {
-            return None;
+            return (None, false);
         }
         // A deadline that is set from now on is announced, or seen below.
         shop.head.planned.store(u64::MAX, Ordering::SeqCst);
         let now = shop.now();
-        let mut next = u64::MAX;
+        let (mut next, mut was_queued) = (u64::MAX, false);
         for slot in &*shop.slots {
             let word = slot.word();
             let deadline = slot.deadline.load(Ordering::Relaxed);
@@ -173,12 +176,13 @@ impl<'a> Supervisor<'a> {
                 next = next.min(deadline);
             } else if slot.step(word, word.as_kind(Kind::TimedOut)) {
                 shop.settled(slot);
+                was_queued |= word.kind == Kind::Queued;
             } else {
                 next = now; // it has changed: look again
             }
         }
         shop.head.planned.store(next, Ordering::SeqCst);
-        (next != u64::MAX).then(|| shop.instant_of(next))
+        ((next != u64::MAX).then(|| shop.instant_of(next)), was_queued)
     }
 
     /// Ends the workers whose task was taken away (P2).
@@ -190,9 +194,24 @@ impl<'a> Supervisor<'a> {
                 continue;
             };
             let word = slot.word();
-            if word.holder == id && matches!(word.kind, Kind::Cancelled | Kind::TimedOut) {
+            let is_robbed =
+                word.holder == id && matches!(word.kind, Kind::Cancelled | Kind::TimedOut);
+            // In this order: what was cancelled for the end of the pool says so here, and its worker has the grace period (P6).
+            if is_robbed && self.shop.mode() != Mode::Terminating {
                 worker.is_ended = true;
                 // It fails for processes of other users only.
+                let _ = worker.child.kill();
+            }
+        }
+    }
+
+    /// Ends the workers that are stopped while they run no task: one of them may be in the way of what was late. One that is stopped
+    /// in a task is waited for, as long as that task's own deadline says.
+    fn end_stopped(&mut self) {
+        let shop = self.shop;
+        for worker in self.workers.iter_mut().filter(|worker| !worker.is_ended) {
+            if worker.child.is_stopped() && !shop.is_in_task(shop.seat(worker.seat)) {
+                worker.is_ended = true;
                 let _ = worker.child.kill();
             }
         }
@@ -205,6 +224,8 @@ impl<'a> Supervisor<'a> {
         }
         if !self.asked_to_end {
             self.asked_to_end = true;
+            // The client is about to, but no worker may be ended before (P6).
+            self.shop.resolve_all(Kind::Cancelled, true);
             for worker in &mut self.workers {
                 worker.is_ended = true;
                 let _ = worker.child.terminate();

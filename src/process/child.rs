@@ -57,6 +57,11 @@ impl<R> Child<R> {
         self.record.is_alive()
     }
 
+    /// Whether it is stopped, by SIGSTOP and its like.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.record.is_stopped()
+    }
+
     /// How it ended; `None` while it runs. Does not wait. It reaps the child, and leaves the result to be joined.
     ///
     /// # Errors

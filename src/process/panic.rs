@@ -9,9 +9,10 @@ use crate::sys::signal;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::backtrace::Backtrace;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{self, PanicHookInfo};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// A process of the tree, by pid and name.
@@ -137,15 +138,19 @@ static LAST: Mutex<Option<Sighting>> = Mutex::new(None);
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
-/// The hook that was in place before ours.
-static BEFORE: Mutex<Option<Hook>> = Mutex::new(None);
+/// The hooks in whose place ours was put, the last one on top: one for each fork of ours on the way from the first process to this one.
+/// In a grandchild the topmost is ours again, as its parent had it, so each of our calls below another takes the next one down.
+static BEFORE: Mutex<Vec<Arc<Hook>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// How many calls of our hook this thread is in.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
 
 /// The child's hook in place of the parent's, around a fork. The parent puts it there and takes it away again, which costs the
 /// child nothing; its own thread cannot panic in between.
 pub(super) struct Watch {
     in_place: bool,
-    /// What [`BEFORE`] held: the hook of this process's own parent, if it is a child itself.
-    outer: Option<Hook>,
 }
 
 impl Watch {
@@ -153,27 +158,30 @@ impl Watch {
     /// its panics without location and backtrace.
     pub(super) fn begin() -> Watch {
         if thread::panicking() {
-            return Watch { in_place: false, outer: None };
+            return Watch { in_place: false };
         }
-        let outer = before().replace(panic::take_hook());
+        before().push(Arc::new(panic::take_hook()));
         // Captures nothing, so that no memory is allocated for it.
         panic::set_hook(Box::new(hook));
-        Watch { in_place: true, outer }
+        Watch { in_place: true }
     }
 
     /// In the parent, after the fork.
     pub(super) fn end(self) {
         if self.in_place {
-            let hook = std::mem::replace(&mut *before(), self.outer);
+            let hook = before().pop();
             drop(panic::take_hook());
-            if let Some(hook) = hook {
-                panic::set_hook(hook);
+            match hook.map(Arc::try_unwrap) {
+                Some(Ok(hook)) => panic::set_hook(hook),
+                // Another thread is in the midst of it.
+                Some(Err(shared)) => panic::set_hook(Box::new(move |info| shared(info))),
+                None => {}
             }
         }
     }
 }
 
-fn before() -> MutexGuard<'static, Option<Hook>> {
+fn before() -> MutexGuard<'static, Vec<Arc<Hook>>> {
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -181,14 +189,22 @@ fn before() -> MutexGuard<'static, Option<Hook>> {
 /// the hook that was there before.
 fn hook(info: &PanicHookInfo<'_>) {
     if family::seat().is_none() || !signal::is_main_thread() {
-        if let Some(before) = &*before() {
-            before(info);
-        }
-        return;
+        return pass_on(info);
     }
     note(info);
     if cfg!(panic = "abort") {
         seat::end_in_hook(info.payload());
+    }
+}
+
+/// Calls the hook that was there before, and holds no lock meanwhile: it may be ours, which comes here again.
+fn pass_on(info: &PanicHookInfo<'_>) {
+    let depth = DEPTH.get();
+    let next = before().iter().rev().nth(depth).map(Arc::clone);
+    if let Some(hook) = next {
+        DEPTH.set(depth + 1);
+        hook(info);
+        DEPTH.set(depth);
     }
 }
 

@@ -73,6 +73,11 @@ impl Record {
         !pidfd::has_ended(self.pidfd.as_fd()).unwrap_or(true)
     }
 
+    /// Whether the child is stopped. No side effect.
+    pub(super) fn is_stopped(&self) -> bool {
+        wait::is_stopped(self.pidfd.as_fd()).unwrap_or(false)
+    }
+
     /// Sends a signal; nothing happens once the child has ended.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
         match pidfd::send_signal(self.pidfd.as_fd(), signal.number()) {

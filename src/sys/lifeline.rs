@@ -24,7 +24,8 @@ pub(crate) fn new() -> Result<OwnedFd, Errno> {
 /// Opens a read end, by any end of it, with a description of its own, which will send SIGKILL when the last writer goes, to nobody yet. `Err`
 /// where /proc is missing or no descriptor is left.
 pub(crate) fn open_reader(end: RawFd) -> Result<OwnedFd, Errno> {
-    let path = format!("/proc/self/fd/{end}");
+    // By the thread: a process whose first thread has ended has no descriptors under its own number.
+    let path = format!("/proc/thread-self/fd/{end}");
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let reader = nix::fcntl::open(path.as_str(), flags, nix::sys::stat::Mode::empty())?;
     control(reader.as_raw_fd(), F_SETSIG, libc::SIGKILL)?;

@@ -189,7 +189,7 @@ pub(crate) fn page_bytes() -> usize {
 
 /// Lets this process map so many bytes more than it has mapped now (RLIMIT_AS): an allocation beyond that fails.
 pub(crate) fn limit_growth(bytes: u64) -> Result<(), Errno> {
-    let text = std::fs::read_to_string("/proc/self/statm").map_err(|_| Errno::ENOENT)?;
+    let text = std::fs::read_to_string("/proc/thread-self/statm").map_err(|_| Errno::ENOENT)?;
     let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
     let mapped = pages.ok_or(Errno::EINVAL)?.saturating_mul(page_bytes() as u64);
     let (_, hard) = getrlimit(Resource::RLIMIT_AS)?;

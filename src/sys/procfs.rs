@@ -32,7 +32,7 @@ fn is_exiting(stat: &str) -> bool {
 
 /// The addresses where this process has code now; `Err` where there is no /proc.
 pub(crate) fn code_ranges() -> Result<Vec<Range<usize>>, Errno> {
-    let text = std::fs::read_to_string("/proc/self/maps")
+    let text = std::fs::read_to_string("/proc/thread-self/maps")
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
     Ok(text.lines().filter_map(code_range).collect())
 }

@@ -179,12 +179,13 @@ pub(crate) fn many_threads() {
     assert!(pool.apply(|()| 1, ()).is_ok());
 }
 
+/// `OFFSPRING_POOLS=10000` makes it the whole.
 pub(crate) fn leaves_nothing() {
     drop(Pool::new(2).unwrap());
     let before = (open_files(), mappings().len());
     let count = std::env::var("OFFSPRING_POOLS").ok().and_then(|text| text.parse().ok());
     let start = Instant::now();
-    for workers in 1..=count.unwrap_or(100) {
+    for workers in 1..=count.unwrap_or(1000) {
         let pool = Pool::new(workers % 4 + 1).unwrap();
         if workers % 2 == 0 {
             assert_eq!(pool.apply(|n: usize| n, workers).unwrap(), workers);

@@ -5,7 +5,7 @@ use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use offspring::pool::TaskError;
-use offspring::{Pool, Shared, Task};
+use offspring::{Pool, Shared};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -32,14 +32,22 @@ fn children_of(id: u32) -> Vec<u32> {
     all.filter(|process| process.parent == id).map(|process| process.id).collect()
 }
 
-/// All below a process, when two workers have begun.
-fn tree_below(kid: &Kid) -> Vec<u32> {
-    assert!(until(|| begun().load(SeqCst) == 2, LONG));
+/// All below a process, when so many tasks have begun.
+fn tree_of(kid: &Kid, tasks: u32, expected: usize) -> Vec<u32> {
+    assert!(until(|| begun().load(SeqCst) == tasks, LONG));
     let mut tree = children_of(kid.pid() as u32);
-    let workers: Vec<u32> = tree.iter().flat_map(|&id| children_of(id)).collect();
-    tree.extend(workers);
-    assert_eq!(tree.len(), 3, "a supervisor and two workers");
+    let mut next = 0;
+    while next < tree.len() {
+        tree.extend(children_of(tree[next]));
+        next += 1;
+    }
+    assert_eq!(tree.len(), expected);
     tree
+}
+
+/// A supervisor and two workers, which have begun.
+fn tree_below(kid: &Kid) -> Vec<u32> {
+    tree_of(kid, 2, 3)
 }
 
 /// Waits until they have ended, and says how long that took.
@@ -62,7 +70,80 @@ fn outlive_main_thread() {
     assert!(until(|| stat().unwrap().contains(") Z "), LONG));
 }
 
-/// The pool was the main thread's. Whatever becomes of it, those who wait are told.
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn build_beside_threads() -> Pool {
+    // SAFETY: another thread has ended, or waits for that in a call of the kernel, and holds no lock.
+    unsafe { Pool::builder().workers(2).allow_threads() }.build().unwrap()
+}
+
+/// Kills a client, and waits for the end of all below it.
+fn kill_and_see_off(kid: Kid, tree: &[u32]) {
+    let start = Instant::now();
+    assert_eq!(kid.kill(), Ended::Killed(Signal::SIGKILL));
+    see_off(tree, start);
+}
+
+/// A pool whose tasks have pools.
+pub(crate) fn killed_with_pools_in_tasks() {
+    begun();
+    let kid = Kid::fork(|| {
+        let pool = Pool::new(2).unwrap();
+        let outer = |n: u32| -> () {
+            let inner = Pool::new(2).unwrap();
+            let _tasks = [n, n].map(|n| inner.submit(begin_and_park, n).unwrap());
+            park()
+        };
+        let _tasks = [0, 1].map(|n| pool.submit(outer, n).unwrap());
+        park()
+    });
+    // A supervisor, two workers, and below each of those the same.
+    let tree = tree_of(&kid, 4, 9);
+    kill_and_see_off(kid, &tree);
+}
+
+/// The pool is made when the client has no main thread any more.
+pub(crate) fn killed_without_main_thread() {
+    begun();
+    let kid = Kid::fork(|| {
+        std::thread::spawn(|| {
+            outlive_main_thread();
+            let pool = build_beside_threads();
+            let _tasks = [0, 1].map(|n| pool.submit(begin_and_park, n).unwrap());
+            park()
+        });
+        end_main_thread()
+    });
+    let tree = tree_below(&kid);
+    kill_and_see_off(kid, &tree);
+}
+
+/// Another thread has made it, the main thread ends, and the pool goes on: then the client is killed.
+pub(crate) fn killed_after_its_main_thread_has_ended() {
+    begun();
+    let kid = Kid::fork(|| {
+        let (made, is_made) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let pool = build_beside_threads();
+            assert_eq!(pool.apply(|n: u32| n, 1).unwrap(), 1);
+            made.send(()).unwrap();
+            outlive_main_thread();
+            assert_eq!(pool.apply(|n: u32| n, 2).unwrap(), 2);
+            let _tasks = [0, 1].map(|n| pool.submit(begin_and_park, n).unwrap());
+            park()
+        });
+        is_made.recv().unwrap();
+        end_main_thread()
+    });
+    let tree = tree_below(&kid);
+    kill_and_see_off(kid, &tree);
+}
+
+/// The pool was the main thread's and ends with that, as any child that a main thread forks. Those who wait are told.
 pub(crate) fn main_thread_ends_before_another_waits() {
     begun();
     let kid = Kid::fork(|| {
@@ -74,21 +155,22 @@ pub(crate) fn main_thread_ends_before_another_waits() {
                 let error = task.wait_timeout(LONG).expect("no hang").unwrap_err();
                 assert!(matches!(error, TaskError::PoolFailed(_)), "{error}");
             }
+            assert!(pool.submit(begin_and_park, 2).is_err());
             drop(pool);
+            begun().fetch_add(1, SeqCst);
+            assert!(until(|| begun().load(SeqCst) == 5, LONG));
             std::process::exit(7);
         });
+        assert!(until(|| begun().load(SeqCst) == 3, LONG));
         end_main_thread()
     });
+    let tree = tree_below(&kid);
+    begun().fetch_add(1, SeqCst);
+    assert!(until(|| begun().load(SeqCst) == 4, LONG));
+    // While the client lives.
+    see_off(&tree, Instant::now());
+    begun().fetch_add(1, SeqCst);
     assert_eq!(kid.join(), Ended::Exited(7));
-}
-
-/// One that is stopped for ever does not stop an end that has a limit.
-pub(crate) fn stopped_worker_does_not_stop_an_end() {
-    let pool = Pool::new(1).unwrap();
-    let stop = |()| nix::sys::signal::raise(Signal::SIGSTOP).is_ok();
-    let task: Task<bool> = pool.submit(stop, ()).unwrap();
-    pool.terminate(Duration::from_millis(20)).unwrap();
-    assert!(matches!(task.wait(), Err(TaskError::Cancelled)));
 }
 
 /// The pattern of the documentation: SIGINT is blocked and read from a descriptor.
@@ -127,8 +209,8 @@ pub(crate) fn stopped_from_another_thread() {
         interrupt.thread_block().unwrap();
         let pool = Pool::builder().workers(2).capacity(8).build().unwrap();
         let stopper = pool.stopper();
-        let failed = |error: &TaskError| // Or the worker was ended first.
-            matches!(error, TaskError::Cancelled | TaskError::NotSubmitted(_) | TaskError::WorkerDied(_));
+        let failed =
+            |error: &TaskError| matches!(error, TaskError::Cancelled | TaskError::NotSubmitted(_));
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 assert_eq!(interrupt.wait(), Ok(Signal::SIGINT));

@@ -8,7 +8,7 @@ use offspring::{Pool, Shared, Task};
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::floors::LONG;
 use crate::support::{Kid, Rng, processes, seed, until};
@@ -27,6 +27,12 @@ fn children_of(id: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Without those that are dead and not yet reaped.
+fn living_children_of(id: u32) -> Vec<u32> {
+    let all = processes().into_iter().filter(|process| process.parent == id);
+    all.filter(|process| process.state != 'Z').map(|process| process.id).collect()
+}
+
 fn sigkill(id: u32) {
     // It may have ended by itself.
     let _ = kill(Pid::from_raw(id as i32), Signal::SIGKILL);
@@ -35,7 +41,7 @@ fn sigkill(id: u32) {
 /// Kills a random worker again and again until told to stop, and counts.
 fn killer(mut rng: Rng, supervisor: u32, stop: &AtomicBool, kills: &AtomicU32) {
     while !stop.load(Ordering::SeqCst) {
-        let workers = children_of(supervisor);
+        let workers = living_children_of(supervisor);
         if let Some(&id) = workers.get(rng.below(workers.len().max(1) as u64) as usize) {
             (0..rng.below(3000)).for_each(|_| std::hint::spin_loop());
             sigkill(id);
@@ -45,7 +51,7 @@ fn killer(mut rng: Rng, supervisor: u32, stop: &AtomicBool, kills: &AtomicU32) {
 }
 
 fn busy(n: u64) -> u64 {
-    let spins = n % 40 * 100;
+    let spins = n % 40 * 1000;
     (0..spins).fold(n, |n, _| std::hint::black_box(n))
 }
 
@@ -151,7 +157,9 @@ pub(crate) fn cancels_among_deaths() {
     let (kills, mut counts) = (AtomicU32::new(0), [0; 4]);
     std::thread::scope(|scope| {
         scope.spawn(|| killer(Rng::new(seed ^ 2), supervisor, &stop, &kills));
-        for round in 0..u64::from(kills_wanted()) * 2 {
+        let mut round = 0;
+        while kills.load(Ordering::SeqCst) < kills_wanted() {
+            round += 1;
             let task = |n: u64| pool.submit_with(TaskOptions::new().retries(1), busy, n).unwrap();
             let mut tasks: Vec<Task<u64>> = (0..8).map(|n| task(round * 8 + n)).collect();
             let victim = rng.below(8) as usize;
@@ -175,6 +183,68 @@ pub(crate) fn cancels_among_deaths() {
         );
     });
     assert_eq!(counts[3], 0);
+}
+
+/// Also if the case fails, nobody is stopped any more.
+struct End<'a>(&'a AtomicU32);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(u32::MAX, Ordering::SeqCst);
+    }
+}
+
+/// Stops workers for ever, wherever they are: in a task, on the way to it or from it, idle. Each task has a deadline, and the pool works on.
+pub(crate) fn workers_stopped_at_random() {
+    let seed = seed();
+    let (mut counts, count) = ([0; 3], kills_wanted());
+    let pool =
+        Pool::builder().workers(2).capacity(4).restart_limit(1_000_000, LONG).build().unwrap();
+    let (supervisor, stops) = (supervisor(), AtomicU32::new(0));
+    let mut task = |n| {
+        let soon = TaskOptions::new().timeout(Duration::from_millis(20));
+        let task = pool.submit_with(soon, busy, n).unwrap();
+        let outcome = task.wait_timeout(LONG).unwrap_or_else(|| panic!("task {n} hangs"));
+        counts[match outcome {
+            Ok(value) => {
+                assert_eq!(value, n);
+                0
+            }
+            Err(TaskError::TimedOut) => 1,
+            // Its worker was on the way to it, and in the way of one that was late.
+            Err(TaskError::WorkerDied(_)) => 2,
+            Err(error) => panic!("{error}"),
+        }] += 1;
+        counts[0]
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut rng = Rng::new(seed);
+            while stops.load(Ordering::SeqCst) < count {
+                let all = processes().into_iter();
+                let running: Vec<u32> = all
+                    .filter(|process| process.parent == supervisor && !"TZ".contains(process.state))
+                    .map(|process| process.id)
+                    .collect();
+                if let Some(&id) = running.get(rng.below(running.len().max(1) as u64) as usize) {
+                    (0..rng.below(3000)).for_each(|_| std::hint::spin_loop());
+                    let _ = kill(Pid::from_raw(id as i32), Signal::SIGSTOP);
+                    stops.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        let _ends = End(&stops);
+        let mut n = 0;
+        while stops.load(Ordering::SeqCst) < count {
+            task(n);
+            n += 1;
+        }
+        // Whoever is stopped now is found, or not in the way.
+        let values = task(n);
+        assert!(until(|| task(n) > values + 9, LONG));
+    });
+    println!("{counts:?} values, late, deaths; {count} stops");
+    pool.terminate(Duration::ZERO).unwrap();
 }
 
 /// Forks a client, kills it when its pool works, and waits until nothing of it is left.

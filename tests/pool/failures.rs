@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::floors::LONG;
-use crate::support::{processes, until};
+use crate::support::{asleep, processes, until};
 
 fn pid_of(pool: &Pool) -> i32 {
     pool.apply(|()| std::process::id() as i32, ()).unwrap()
@@ -53,26 +53,45 @@ pub(crate) fn each_end_of_a_worker_has_its_error() {
 
 pub(crate) fn killed_idle_worker_is_replaced() {
     let pool = Pool::builder().workers(1).restart_limit(100, LONG).build().unwrap();
-    for round in 0..5 {
+    for round in 0..10 {
         let pid = pid_of(&pool);
+        let is_idle = round % 2 == 0;
+        assert!(!is_idle || until(|| asleep(pid), LONG));
         sigkill(pid);
         let task = pool.submit(|n: i32| (n, std::process::id() as i32), round).unwrap();
-        match task.wait() {
+        match task.wait_timeout(LONG).expect("another worker") {
             Ok((n, other)) => assert!(n == round && other != pid),
             // It had taken the task before the signal came.
-            Err(error) => assert!(error.worker_death().is_some(), "{error}"),
+            Err(error) => assert!(!is_idle && error.worker_death().is_some(), "{error}"),
         }
     }
+    pool.shutdown().unwrap();
+}
+
+/// How often something was begun, in all processes. Made before the pool.
+static COUNT: OnceLock<Shared<AtomicU32>> = OnceLock::new();
+
+fn count() -> &'static Shared<AtomicU32> {
+    COUNT.get_or_init(|| Shared::new(AtomicU32::new(0)).unwrap())
 }
 
 pub(crate) fn crashing_task_stops_after_its_attempts() {
+    count();
     let pool = Pool::new(1).unwrap();
-    let crash = |()| -> u8 { std::process::abort() };
+    let crash = |()| -> u8 {
+        count().fetch_add(1, SeqCst);
+        std::process::abort()
+    };
     let task = pool.submit_with(TaskOptions::new().retries(4), crash, ()).unwrap();
     let beside = pool.submit(|n: u8| n, 7).unwrap();
     let error = task.wait().unwrap_err();
     assert_eq!(error.worker_death().unwrap().attempts(), 5);
     assert_eq!(beside.wait().unwrap(), 7);
+    assert_eq!(count().load(SeqCst), 5);
+    let task = pool.submit(crash, ()).unwrap();
+    assert_eq!(task.wait().unwrap_err().worker_death().unwrap().attempts(), 1);
+    assert_eq!(pool.apply(|n: u8| n, 7).unwrap(), 7);
+    assert_eq!(count().load(SeqCst), 6);
     // One that crashes until there is a file.
     let flag = std::env::temp_dir().join(format!("offspring-retry-{}", std::process::id()));
     let once = |path: std::path::PathBuf| {
@@ -104,6 +123,33 @@ pub(crate) fn failing_initializer_is_an_error() {
         exits.apply(|()| 1, ()),
         Err(TaskError::PoolFailed(_) | TaskError::NotSubmitted(_))
     ));
+}
+
+/// As many forks as there are workers, and one more for each that is replaced: no fork storm.
+pub(crate) fn failing_initializer_forks_no_more_than_its_limit() {
+    count();
+    let ways: [fn(); 3] =
+        [|| panic!("no database"), || std::process::exit(4), || std::process::abort()];
+    for fails in ways {
+        for (workers, limit) in [(3, 0), (3, 1), (2, 4)] {
+            count().store(0, SeqCst);
+            let counted = move || {
+                count().fetch_add(1, SeqCst);
+                fails();
+            };
+            let builder = Pool::builder().workers(workers).restart_limit(limit, LONG);
+            let pool = builder.initializer(counted).build().unwrap();
+            let (refused, none) = (pool.apply(|()| 1, ()).unwrap_err(), pool.workers());
+            assert!(
+                matches!(refused, TaskError::PoolFailed(_) | TaskError::NotSubmitted(_)),
+                "{refused}"
+            );
+            assert!(pool.shutdown().is_err());
+            let forks = count().load(SeqCst);
+            // A worker that had not come to it when the pool failed was killed before.
+            assert!((limit + 1..=workers as u32 + limit).contains(&forks), "{forks}, {none} left");
+        }
+    }
 }
 
 pub(crate) fn supervisor_killed() {
@@ -175,13 +221,36 @@ pub(crate) fn shutdown_forms() {
     let task: Task<()> = pool.submit(long, ()).unwrap();
     pool.shutdown_timeout(Duration::from_millis(20)).unwrap();
     assert!(matches!(task.wait(), Err(TaskError::Cancelled)));
+}
 
-    let panicked = std::panic::catch_unwind(|| {
-        let pool = Pool::new(2).unwrap();
-        let _task: Task<()> = pool.submit(long, ()).unwrap();
-        panic!("with a pool in hand");
-    });
-    assert!(panicked.is_err());
+/// In the midst of tasks that never end.
+pub(crate) fn dropped_in_a_panic() {
+    count();
+    for _ in 0..5 {
+        count().store(0, SeqCst);
+        let (submitted, submitting) = std::sync::mpsc::channel();
+        let panicked = std::panic::catch_unwind(move || {
+            let pool = Pool::new(2).unwrap();
+            for _ in 0..5 {
+                let begin = |()| loop {
+                    count().fetch_add(1, SeqCst);
+                    std::thread::park();
+                };
+                let task: Task<()> = pool.submit(begin, ()).unwrap();
+                submitted.send(task).unwrap();
+            }
+            assert!(until(|| count().load(SeqCst) >= 2, LONG));
+            panic!("with a pool in hand");
+        });
+        let message = panicked.unwrap_err().downcast::<&'static str>().unwrap();
+        assert_eq!(*message, "with a pool in hand");
+        for task in submitting {
+            let outcome = task.wait_timeout(Duration::ZERO).expect("an end has resolved it");
+            assert!(matches!(outcome, Err(TaskError::Cancelled)));
+        }
+        let me = std::process::id();
+        assert!(processes().iter().all(|process| process.parent != me));
+    }
 }
 
 /// Ctrl-C is the client's business.

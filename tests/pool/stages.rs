@@ -4,11 +4,12 @@
 use nix::sys::signal::Signal::{SIGABRT, SIGKILL, SIGSEGV};
 use nix::sys::signal::raise;
 use offspring::pool::{MapOptions, TaskError};
-use offspring::{ErrorKind, Pool, Signal};
+use offspring::{ErrorKind, Pool, Shared, Signal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::floors::LONG;
@@ -140,7 +141,7 @@ thread_local! {
 }
 
 fn leave_local(failing: Failing) {
-    LOCAL.with_borrow_mut(|local| _ = local.get_or_insert(Local(failing)));
+    LOCAL.with_borrow_mut(|local| _ = local.get_or_insert_with(|| Local(failing)));
 }
 
 fn run(argument: Argument) -> Outcome {
@@ -199,12 +200,11 @@ pub(crate) fn each_stage_and_death_has_its_error() {
 pub(crate) fn each_stage_and_panic_has_its_error() {
     assert!(in_client());
     let pool = Pool::builder().workers(1).capacity(1).build().unwrap();
-    // Not a panic of a thread's local value: how Rust ends the process then is its own affair.
-    for stage in IN_WORKER.into_iter().filter(|&stage| stage != DropLocal) {
+    for stage in IN_WORKER {
         let error = error_of(&pool, stage, Panic);
         match stage {
-            // A second panic in the first one: Rust ends the process.
-            DropArgumentInPanic => assert!(Panic.end().contains(&exit_of(&error))),
+            // A second panic in the first one, or one in the drop of a thread's local value: Rust ends the process.
+            DropArgumentInPanic | DropLocal => assert!(Panic.end().contains(&exit_of(&error))),
             _ => assert_eq!(error.panic().unwrap().message(), "it does not want", "{stage:?}"),
         }
         goes_on(&pool);
@@ -278,6 +278,57 @@ pub(crate) fn each_end_of_an_initializer_has_its_error() {
         };
         assert!(text.contains(expected), "{failing:?}: {text}");
         assert!(pool.shutdown().is_err());
+    }
+}
+
+/// Made before the pool: how often the hook of the client was called.
+static HOOKED: OnceLock<Shared<AtomicU32>> = OnceLock::new();
+
+/// Such a panic goes to the hook that the client had set, from a worker, and from a worker of a pool in a task; and nobody hangs.
+pub(crate) fn panics_of_threads_of_a_task() {
+    let hooked = HOOKED.get_or_init(|| Shared::new(AtomicU32::new(0)).unwrap());
+    std::panic::set_hook(Box::new(|_| _ = HOOKED.get().unwrap().fetch_add(1, SeqCst)));
+    let pool = Pool::new(1).unwrap();
+    fn thread_panics(_: ()) -> bool {
+        std::thread::spawn(|| panic!("on a thread")).join().is_err()
+    }
+    let inner = |()| Pool::new(1).unwrap().apply(thread_panics, ()).unwrap();
+    let goes_on = |task: offspring::Task<bool>, count| {
+        assert!(task.wait_timeout(LONG).expect("no hang").unwrap());
+        assert_eq!(hooked.load(SeqCst), count);
+    };
+    goes_on(pool.submit(thread_panics, ()).unwrap(), 1);
+    goes_on(pool.submit(inner, ()).unwrap(), 2);
+    goes_on(pool.submit(thread_panics, ()).unwrap(), 3);
+    let mine = |()| -> () { panic!("the task's own") };
+    assert!(matches!(pool.apply(mine, ()), Err(TaskError::Panicked(_))));
+    pool.shutdown().unwrap();
+    assert_eq!(hooked.load(SeqCst), 3);
+    assert!(catch_unwind(|| panic!("in the client")).is_err());
+    assert_eq!(hooked.load(SeqCst), 4, "it has its hook back");
+}
+
+/// What a worker's last breath does is nobody's task.
+pub(crate) fn local_values_of_a_worker_harm_nobody() {
+    for failing in [Panic, Kill] {
+        let pool = Pool::new(2).unwrap();
+        pool.map(leave_local, [failing; 10]).unwrap();
+        pool.resize(1).unwrap();
+        assert_eq!(pool.apply(|()| 1, ()).unwrap(), 1);
+        pool.shutdown().unwrap();
+        let worn = Pool::builder().workers(1).max_tasks_per_worker(1).build().unwrap();
+        for _ in 0..5 {
+            worn.apply(leave_local, failing).unwrap();
+        }
+        worn.shutdown().unwrap();
+        // An exit drops them, in the midst of the task.
+        let pool = Pool::new(1).unwrap();
+        let exits = |failing: Failing| -> () {
+            leave_local(failing);
+            std::process::exit(3)
+        };
+        let error = pool.submit(exits, failing).unwrap().wait().unwrap_err();
+        assert!(failing.end().contains(&exit_of(&error)), "{error}");
     }
 }
 
