@@ -309,9 +309,11 @@ impl Shop {
 
     /// Resolves a task that a dead worker was running, if that was its last attempt. Whether the word has changed.
     pub(super) fn bury(&self, slot: &Slot, word: Word) -> bool {
-        let is_final = slot.is_last_attempt(word) && !mutant!("pool-never-final")
-            || mutant!("pool-always-final")
-            || self.mode() >= Mode::ClosingNow;
+        let is_last = match slot.is_last_attempt(word) {
+            true => !mutant!("pool-never-final"),
+            false => mutant!("pool-always-final"),
+        };
+        let is_final = is_last || self.mode() >= Mode::ClosingNow;
         let changes = word.kind == Kind::Running
             && is_final
             && roster::is_dead(word.holder)
