@@ -43,7 +43,7 @@ process() {
 matrix_case() {
     case $1 in
         pool-robbed-goes-on | pool-free-robbed) echo pool::taken_away ;;
-        pool-unwatched-lives | pool-silent-birth) echo pool::awaited ;;
+        pool-unwatched-lives | pool-silent-birth | pool-always-final) echo pool::awaited ;;
         pool-early-look) echo pool_races::held_up ;;
         pool-free-in-ring | pool-any-generation | pool-silent-room) echo pool_races::rooms ;;
         pool-*) echo pool::alone ;;

@@ -348,13 +348,11 @@ impl Shop {
 
     /// Resolves a task that a dead worker was running, if that was its last attempt. Whether the word has changed.
     pub(super) fn bury(&self, slot: &Slot, word: Word) -> bool {
-        let mut is_final = slot.is_last_attempt(word) || self.mode() >= Mode::ClosingNow;
-        if mutant!("pool-never-final") {
-            is_final = false;
-        }
-        if mutant!("pool-always-final") {
-            is_final = true;
-        }
+        let is_last = match slot.is_last_attempt(word) {
+            true => !mutant!("pool-never-final"),
+            false => mutant!("pool-always-final"),
+        };
+        let is_final = is_last || self.mode() >= Mode::ClosingNow;
         let changes = word.kind == Kind::Running
             && is_final
             && roster::is_dead(word.holder)

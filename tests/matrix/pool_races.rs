@@ -40,11 +40,6 @@ fn holds(number: u64) -> [u64; 2] {
     words
 }
 
-/// One task of this function, which is task 1.
-fn one(f: fn() -> Rig) -> impl Fn() -> Rig {
-    f
-}
-
 fn submitted(
     rig: Rig,
     options: TaskOptions,
@@ -180,7 +175,7 @@ pub(crate) fn held_up() {
         scene.end();
         rig.gate.wait();
     };
-    let one_comes = Scenario::new("a worker is held, one comes to wait", one(beginning))
+    let one_comes = Scenario::new("a worker is held, one comes to wait", beginning)
         .bystander("a waiter", |rig, scene| {
             warm();
             scene.hold();
@@ -190,7 +185,7 @@ pub(crate) fn held_up() {
         .every(coarse(2))
         .settles(|_, scene| scene.has_ended(0))
         .check(|rig, scene| ends_in(rig, scene, &[1]));
-    let cancelled = Scenario::new("a worker is held, another cancels, one waits", one(beginning))
+    let cancelled = Scenario::new("a worker is held, another cancels, one waits", beginning)
         .bystander("a waiter", waits_and_opens)
         .bystander("a canceller", late_canceller)
         .victim(victim)
@@ -245,25 +240,25 @@ pub(crate) fn held_up() {
 
 /// One dies who does something to a task, and another one does something else to it.
 pub(crate) fn taken_away() {
-    let dies =
-        Scenario::new("a worker dies in its commit, another cancels, one waits", one(beginning))
-            .bystander("a waiter", waiter)
-            .bystander("a canceller", late_canceller)
-            .victim(|rig, scene| {
-                enter(scene);
-                rig.pool.work(0, 1, true);
-                scene.end();
-            })
-            .settles(|_, scene| scene.has_ended(0) && scene.has_ended(1))
-            .check(|rig, scene| {
-                let told = told(rig, scene)?;
-                if scene.is_finished() && told != 1 || ![1, KILLED, TAKEN].contains(&told) {
-                    return Err(Fault::broken(format!("{told}")));
-                }
-                enter(scene);
-                is_whole(rig, scene)
-            });
-    let expires = Scenario::new("a deadline passes as it runs, one waits", one(late_and_held))
+    let dies = Scenario::new("a worker dies in its commit, another cancels, one waits", beginning)
+        .bystander("a waiter", waiter)
+        .bystander("a canceller", late_canceller)
+        .victim(|rig, scene| {
+            enter(scene);
+            rig.pool.work(0, 1, true);
+            scene.end();
+        })
+        .every(coarse(2))
+        .settles(|_, scene| scene.has_ended(0) && scene.has_ended(1))
+        .check(|rig, scene| {
+            let told = told(rig, scene)?;
+            if scene.is_finished() && told != 1 || ![1, KILLED, TAKEN].contains(&told) {
+                return Err(Fault::broken(format!("{told}")));
+            }
+            enter(scene);
+            is_whole(rig, scene)
+        });
+    let expires = Scenario::new("a deadline passes as it runs, one waits", late_and_held)
         .bystander("a worker", |rig, scene| {
             enter(scene);
             scene.note(GREEDY, 1 + u64::from(rig.pool.work(0, 2, false)));
