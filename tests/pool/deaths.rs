@@ -234,9 +234,13 @@ pub(crate) fn workers_stopped_at_random() {
             }
         });
         let _ends = End(&stops);
-        let mut n = 0;
+        let (mut n, mut values, mut since) = (0, 0, Instant::now());
         while stops.load(Ordering::SeqCst) < count {
-            task(n);
+            let now = task(n);
+            if now > values {
+                (values, since) = (now, Instant::now());
+            }
+            assert!(since.elapsed() < LONG, "all are late: nobody works any more");
             n += 1;
         }
         // Whoever is stopped now is found, or not in the way.
