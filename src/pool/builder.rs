@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "the caller may answer for the other threads")]
 
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Pool;
 use crate::pool::desk::Desk;
@@ -12,7 +13,9 @@ use crate::pool::shop::{Shop, Stock};
 use crate::pool::supervisor::supervise;
 use crate::pool::word::ATTEMPTS_MAX;
 use crate::process::{Builder, Child, ForkServer, available_workers};
+use crate::sys::poll;
 use std::fmt;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -222,8 +225,9 @@ impl PoolBuilder {
 /// things that it does.
 fn await_seated(shop: &Shop, supervisor: Child<()>, name: &str) -> Result<Child<()>> {
     while shop.head.supervisor.load(Ordering::Acquire) == 0 {
+        // Asleep, for it may need this CPU. Where that fails, look.
+        let _ = poll::readable(&[shop.told.as_fd(), supervisor.as_fd()], Deadline::NEVER);
         if supervisor.is_alive() {
-            std::thread::yield_now();
             continue;
         }
         if shop.head.supervisor.load(Ordering::Acquire) != 0 {
@@ -236,6 +240,7 @@ fn await_seated(shop: &Shop, supervisor: Child<()>, name: &str) -> Result<Child<
         };
         return Err(Error::new(kind, "start", name.to_owned(), detail));
     }
+    shop.told.silence();
     Ok(supervisor)
 }
 

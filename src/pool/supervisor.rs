@@ -49,6 +49,8 @@ pub(super) struct Supervisor<'a> {
 pub(super) fn supervise(shop: &Arc<Shop>, plan: &Arc<Plan>) {
     // Where signals cannot be set, they are as the client had them.
     let _ = signal::leave_interrupts_to_others();
+    // The client waits for that. First, so that nothing is left to be told when it sees who sits.
+    shop.told.ring();
     shop.head.supervisor.store(roster::me(), Ordering::SeqCst);
     shop.head.done.ring_all(&Linux);
     let mut supervisor = Supervisor::new(shop, plan);
