@@ -224,9 +224,9 @@ impl PoolBuilder {
 /// Waits until the supervisor sits: who sleeps watches its life, and it says itself under which number. That is one of the first
 /// things that it does.
 fn await_seated(shop: &Shop, supervisor: Child<()>, name: &str) -> Result<Child<()>> {
-    while shop.head.supervisor.load(Ordering::Acquire) == 0 {
-        // Asleep, for it may need this CPU. Where that fails, look.
-        let _ = poll::readable(&[shop.told.as_fd(), supervisor.as_fd()], Deadline::NEVER);
+    let fds = [shop.told.as_fd(), supervisor.as_fd()];
+    // Asleep, for the supervisor may need this CPU. Where that fails, by looking again and again.
+    while !poll::readable(&fds, Deadline::NEVER).is_ok_and(|ready| ready.contains(&0)) {
         if supervisor.is_alive() {
             continue;
         }

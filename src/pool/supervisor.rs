@@ -49,10 +49,10 @@ pub(super) struct Supervisor<'a> {
 pub(super) fn supervise(shop: &Arc<Shop>, plan: &Arc<Plan>) {
     // Where signals cannot be set, they are as the client had them.
     let _ = signal::leave_interrupts_to_others();
-    // The client waits for that. First, so that nothing is left to be told when it sees who sits.
-    shop.told.ring();
     shop.head.supervisor.store(roster::me(), Ordering::SeqCst);
     shop.head.done.ring_all(&Linux);
+    // The client waits for that.
+    shop.told.ring();
     let mut supervisor = Supervisor::new(shop, plan);
     while supervisor.round() {}
 }
