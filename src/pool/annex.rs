@@ -116,6 +116,7 @@ impl Annex {
 
     /// Writes what a failed initialiser in `seat` said; not more than [`REPORT_BYTES_MAX`].
     pub(super) fn write_report(&self, seat: u32, report: &[u8]) -> Result<(), Errno> {
+        lift_file_size_limit()?;
         self.sheet.write_at(report, report_offset(seat))
     }
 
