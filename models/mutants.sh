@@ -108,18 +108,34 @@ area() {
     esac
 }
 
+# row MUTANT LOOM SHUTTLE SPIN MATRIX RANDOM
+row() {
+    printf '%-30s %-8s %-8s %-8s %-12s %s\n' "$@"
+}
+
+one_by_matrix() {
+    local says
+    says=$(by_matrix "$1" "$(matrix_case "$1")")
+    row "$1" 'not run' 'not run' 'not run' "$says" 'not run'
+    [[ $says == caught ]]
+}
+
 [[ " ${mutants[*]}" == *' pool-'* || " ${mutants[*]}" == *' par-'* ]] && build_matrix
 survived=0
-printf '%-30s %-8s %-8s %-8s %-12s %s\n' mutant loom shuttle spin 'kill matrix' 'random death'
+row mutant loom shuttle spin 'kill matrix' 'random death'
+# Two at a time: each has one victim at a time.
+under_way=0
+for mutant in "${mutants[@]}"; do
+    [[ $(matrix_case "$mutant") ]] || continue
+    ((under_way < 2)) || { wait -n || survived=$((survived + 1)); under_way=$((under_way - 1)); }
+    one_by_matrix "$mutant" &
+    under_way=$((under_way + 1))
+done
+for ((; under_way > 0; under_way--)); do wait -n || survived=$((survived + 1)); done
 for mutant in "${mutants[@]}"; do
     part=$(area "$mutant")
     shuttle='not run' loom='not run' spin='not run' by_processes='not run' random='not run'
-    if [[ $(matrix_case "$mutant") ]]; then
-        matrix_says=$(by_matrix "$mutant" "$(matrix_case "$mutant")")
-        printf '%-30s %-8s %-8s %-8s %-12s %s\n' "$mutant" "$loom" "$shuttle" "$spin" "$matrix_says" "$random"
-        [[ $matrix_says == caught ]] || survived=$((survived + 1))
-        continue
-    fi
+    [[ $(matrix_case "$mutant") ]] && continue
     # What one of the others alone can see need not go by shuttle.
     case $mutant in
         *relaxed*) loom=$(by_loom "$mutant" "$part") ;;
@@ -135,7 +151,7 @@ for mutant in "${mutants[@]}"; do
         by_processes=$(process "$mutant" kill_matrix)
         random=$(process "$mutant" random_death)
     fi
-    printf '%-30s %-8s %-8s %-8s %-12s %s\n' "$mutant" "$loom" "$shuttle" "$spin" "$by_processes" "$random"
+    row "$mutant" "$loom" "$shuttle" "$spin" "$by_processes" "$random"
     [[ "$loom$shuttle$by_processes$random" == *BROKEN* ]] && survived=$((survived + 1)) && continue
     [[ "$loom$shuttle$spin$by_processes$random" == *caught* ]] || survived=$((survived + 1))
 done
