@@ -88,7 +88,7 @@ impl PoolBuilder {
         self
     }
 
-    /// Names the pool; its workers are `name-1`, `name-2`, …
+    /// Names the pool; its workers are `name-1`, `name-2`, … A worker that replaces another has the next number.
     pub fn name(mut self, name: impl Into<String>) -> PoolBuilder {
         self.name = Some(name.into());
         self

@@ -198,7 +198,8 @@ impl Pool {
         &self.name
     }
 
-    /// How many workers there are now.
+    /// How many workers the supervisor has forked and not reaped: right after the start, and while one is being replaced, fewer than there
+    /// are to be.
     pub fn workers(&self) -> usize {
         self.desk.shop.head.living.load(Ordering::Relaxed) as usize
     }

@@ -21,6 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// copy of all that, and may borrow anything with [`spawn`](crate::spawn) too. What a scope adds is the promise that no child
 /// is left when it returns. `'scope` is the time in which children can be spawned and handles used.
 ///
+/// It waits for its children however `body` ends. So if they wait for a signal from `body`, give it also where a later `spawn` fails: a `?`
+/// before it would leave them waiting, and the scope for them.
+///
 /// # Panics
 /// If a child that was not joined by hand panicked, was ended by a signal, or ended with a code that is not 0; as threads do.
 /// If `body` panics, its panic goes on after the children have ended.
