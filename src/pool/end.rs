@@ -34,17 +34,24 @@ impl Pool {
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub fn shutdown_timeout(self, timeout: Duration) -> Result<()> {
-        self.end(timeout)
+        self.end(Mode::Closing, timeout)
     }
 
-    /// As [`shutdown`](Self::shutdown), but what is queued and has not begun is cancelled. Waits for what runs.
+    /// As [`shutdown`](Self::shutdown), but what is queued and has not begun is cancelled. Waits for what runs, as long as that takes.
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub fn shutdown_now(self) -> Result<()> {
         self.close(Mode::ClosingNow);
-        self.desk.shop.resolve_all(Kind::Cancelled, false);
         self.join(Deadline::NEVER)
+    }
+
+    /// As [`shutdown_now`](Self::shutdown_now) for at most `timeout`; what still runs then is cancelled, and the workers are terminated.
+    ///
+    /// # Errors
+    /// As [`shutdown`](Self::shutdown).
+    pub fn shutdown_now_timeout(self, timeout: Duration) -> Result<()> {
+        self.end(Mode::ClosingNow, timeout)
     }
 
     /// Cancels everything and ends the workers: SIGTERM, and SIGKILL for those that live after `grace`. A task's code that catches or blocks SIGTERM
@@ -79,6 +86,9 @@ impl Pool {
 
     fn close(&self, mode: Mode) {
         close(&self.desk, mode);
+        if mode == Mode::ClosingNow && self.desk.is_own() {
+            self.desk.shop.resolve_all(Kind::Cancelled, false);
+        }
     }
 
     /// Waits for the supervisor's end, and kills it at the deadline.
@@ -128,8 +138,8 @@ impl Pool {
         }
     }
 
-    fn end(&self, timeout: Duration) -> Result<()> {
-        self.close(Mode::Closing);
+    fn end(&self, mode: Mode, timeout: Duration) -> Result<()> {
+        self.close(mode);
         match self.ends_within(timeout) {
             true => self.join(Deadline::NEVER),
             false => self.terminate_within(GRACE),
@@ -179,7 +189,7 @@ impl Drop for Pool {
         }
         // What is wrong was told to those who wait for tasks.
         let _ = match std::thread::panicking() {
-            false => self.end(self.drop_timeout),
+            false => self.end(Mode::Closing, self.drop_timeout),
             true => self.terminate_within(Duration::ZERO),
         };
     }

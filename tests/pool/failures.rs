@@ -221,6 +221,19 @@ pub(crate) fn shutdown_forms() {
     let task: Task<()> = pool.submit(long, ()).unwrap();
     pool.shutdown_timeout(Duration::from_millis(20)).unwrap();
     assert!(matches!(task.wait(), Err(TaskError::Cancelled)));
+
+    let pool = Pool::new(2).unwrap();
+    let tasks: Vec<Task<()>> = (0..5).map(|_| pool.submit(long, ()).unwrap()).collect();
+    pool.shutdown_now_timeout(Duration::from_millis(20)).unwrap();
+    assert!(tasks.into_iter().all(|task| matches!(task.wait(), Err(TaskError::Cancelled))));
+
+    // Soon enough: nothing is taken from what runs.
+    busy.store(0, SeqCst);
+    let pool = Pool::new(1).unwrap();
+    let running = pool.submit(|()| BUSY.get().unwrap().fetch_add(1, SeqCst), ()).unwrap();
+    assert!(until(|| running.is_done(), LONG));
+    pool.shutdown_now_timeout(LONG).unwrap();
+    assert_eq!(running.wait().unwrap(), 0);
 }
 
 /// In the midst of tasks that never end.
