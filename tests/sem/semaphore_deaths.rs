@@ -126,11 +126,14 @@ pub(crate) fn random_kills() {
     let mut rng = Rng::new(seed);
     let region = Region::new(16 << 10).unwrap();
     let semaphore = region.place(Semaphore::new(PERMITS as u32)).unwrap();
-    // What each holds for certain: noted after it got a permit, taken back before it gives it back.
+    // What each holds for certain: odd while it does, noted after it got a permit and taken back before it gives it back. No number
+    // comes twice, so numbers that two looks find were there all at once between them.
     let held = region.place_slice(SEATS, |_| AtomicU64::new(0)).unwrap();
+    let look = || -> [u64; SEATS] { std::array::from_fn(|seat| held[seat].load(Ordering::SeqCst)) };
     let done = region.place(Counter::new("operations")).unwrap();
-    let work = |seat: usize, seed: u64| {
+    let work = |seat: usize, seed: u64, life: u64| {
         let mut rng = Rng::new(seed);
+        let mut note = life << 32;
         loop {
             let permit = match rng.below(4) {
                 0 => semaphore.try_acquire().ok(),
@@ -138,20 +141,23 @@ pub(crate) fn random_kills() {
                 _ => Some(semaphore.acquire()),
             };
             if let Some(permit) = permit {
-                held[seat].store(1, Ordering::SeqCst);
-                let out: u64 = held.iter().map(|held| held.load(Ordering::SeqCst)).sum();
-                assert!(out <= PERMITS, "{out} permits are out");
+                held[seat].store(note + 1, Ordering::SeqCst);
+                let notes = look();
+                let out = notes.iter().filter(|&note| note % 2 == 1).count();
+                let is_certain = out > PERMITS as usize && look() == notes;
+                assert!(!is_certain, "{out} permits are out");
                 if rng.one_in(8) {
                     std::thread::yield_now();
                 }
-                held[seat].store(0, Ordering::SeqCst);
+                note += 2;
+                held[seat].store(note, Ordering::SeqCst);
                 drop(permit);
             }
             done.add(1);
         }
     };
-    let fork = |seat: usize, seed: u64| Kid::fork(move || work(seat, seed));
-    let mut kids: Vec<Kid> = (0..SEATS).map(|seat| fork(seat, seed ^ seat as u64)).collect();
+    let fork = |seat: usize, seed: u64, life: u64| Kid::fork(move || work(seat, seed, life));
+    let mut kids: Vec<Kid> = (0..SEATS).map(|seat| fork(seat, seed ^ seat as u64, 0)).collect();
     for round in 0..ROUNDS {
         let target = done.get() + rng.below(40);
         assert!(until(|| done.get() >= target, LONG), "nobody gets on");
@@ -166,7 +172,7 @@ pub(crate) fn random_kills() {
         held[victim].store(0, Ordering::SeqCst);
         let kid = kids.remove(victim);
         assert_eq!(kid.kill(), Ended::Killed(nix::sys::signal::Signal::SIGKILL));
-        kids.insert(victim, fork(victim, fresh_seed));
+        kids.insert(victim, fork(victim, fresh_seed, round + 1));
     }
     let ends: Vec<Ended> = kids.into_iter().map(Kid::kill).collect();
     let killed = |end: &Ended| *end == Ended::Killed(nix::sys::signal::Signal::SIGKILL);
