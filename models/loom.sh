@@ -4,7 +4,7 @@
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 if [[ ${1:-} == --build ]]; then
-    exe=$(cargo test --release -p offspring-models --features loom,mutants --no-run 2>&1 | tee /dev/stderr | grep -oP 'Executable .*\(\K[^)]+')
+    exe=$(cargo test --release -p offspring-models --features loom,mutants --no-run 2>&1 | tee >(cat >&2) | grep -oP 'Executable .*\(\K[^)]+')
     exec cp "$exe" "$2"
 fi
 exec cargo test --quiet --release -p offspring-models --features loom,mutants -- "${1:-loom_}"

@@ -58,7 +58,7 @@ by_matrix() {
 # One build serves all of them. Without a mutant each case must pass.
 build_matrix() {
     local case
-    matrix=$(CARGO_TARGET_DIR=$base/mutants-build cargo test --no-run --message-format=json \
+    matrix=$(cargo test --no-run --message-format=json \
         --features mutants,kill-matrix --test kill_matrix 2>"$log/matrix-build.txt" |
         grep -oP '"executable":"\K[^"]*/kill_matrix-[^"]*') || exit 1
     for case in $(for mutant in "${mutants[@]}"; do matrix_case "$mutant"; done | sort -u); do

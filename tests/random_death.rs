@@ -351,7 +351,7 @@ fn run(capacity: usize) {
     let mut rng = Rng::new(support::seed());
     let deaths = match std::env::var("OFFSPRING_DEATHS") {
         Ok(text) => text.parse().expect("OFFSPRING_DEATHS is a number"),
-        Err(_) => 5000,
+        Err(_) => 3000,
     };
     let world = World::new(capacity);
     let seed = rng.next_u64();

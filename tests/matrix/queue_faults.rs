@@ -84,7 +84,7 @@ pub(crate) fn held_up() {
 /// A first one dies at each of its instructions, and who comes after it at each of its own.
 pub(crate) fn double_faults() {
     let send_send = Scenario::new("send and send, both killed", queue_of(1))
-        .first_victim(stride(11), |queue, scene| {
+        .first_victim(stride(23), |queue, scene| {
             warm();
             scene.begin();
             let _ = queue.send(message(BYSTANDERS));
@@ -100,7 +100,7 @@ pub(crate) fn double_faults() {
             Books { before: 1, sends: 1, ..Books::default() }.check(queue, scene)
         });
     let recv_recv = Scenario::new("recv and recv, both killed", queue_of(3))
-        .first_victim(stride(11), |queue, scene| {
+        .first_victim(stride(23), |queue, scene| {
             warm();
             scene.begin();
             let _ = queue.recv();
