@@ -353,10 +353,12 @@ impl Shop {
             false => mutant!("pool-always-final"),
         };
         let is_final = is_last || self.mode() >= Mode::ClosingNow;
-        let changes = word.kind == Kind::Running
-            && is_final
-            && roster::is_dead(word.holder)
-            && slot.step(word, word.as_kind(Kind::Died));
+        if word.kind != Kind::Running || !is_final || !roster::is_dead(word.holder) {
+            return false;
+        }
+        // In this order: who dies of the supervisor's death dies after it, so here that is known.
+        let kind = if self.has_failed() { Kind::Broken } else { Kind::Died };
+        let changes = slot.step(word, word.as_kind(kind));
         if changes {
             self.settled(slot);
         }

@@ -301,9 +301,14 @@ impl<'a> Supervisor<'a> {
         self.shop.seat(seat).has_worked.store(0, Ordering::Relaxed);
         let name = format!("{}-{}", self.plan.name, self.births);
         let (shop, plan) = (Arc::clone(self.shop), Arc::clone(self.plan));
-        let child = Builder::new().name(name).spawn(move || worker::work(&shop, &plan, seat))?;
-        self.workers.push(Worker { child, seat, is_ended: false });
-        head.living.store(self.workers.len() as u32, Ordering::SeqCst);
+        let living = self.workers.len() as u32;
+        // Before it can do anything of which the client hears.
+        head.living.store(living + 1, Ordering::SeqCst);
+        let forked = Builder::new().name(name).spawn(move || worker::work(&shop, &plan, seat));
+        if forked.is_err() {
+            head.living.store(living, Ordering::SeqCst);
+        }
+        self.workers.push(Worker { child: forked?, seat, is_ended: false });
         Ok(())
     }
 

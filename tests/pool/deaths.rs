@@ -57,7 +57,7 @@ fn busy(n: u64) -> u64 {
 
 /// Enough for a machine under load; the count of kills is what matters.
 fn kills_wanted() -> u32 {
-    std::env::var("OFFSPRING_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+    std::env::var("OFFSPRING_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(250)
 }
 
 fn under_fire(retries: u32, check: impl Fn(&Result<u64, TaskError>)) {

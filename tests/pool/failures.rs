@@ -173,7 +173,8 @@ pub(crate) fn supervisor_killed() {
             assert!(tasks.iter().all(Task::is_done));
         }
         for task in tasks {
-            assert!(matches!(task.wait(), Err(TaskError::PoolFailed(_))));
+            let end = task.wait();
+            assert!(matches!(end, Err(TaskError::PoolFailed(_))), "{round}: {end:?}");
         }
         assert_eq!(pool.submit(|()| 1, ()).unwrap_err().kind(), ErrorKind::Closed);
         assert!(pool.shutdown().is_err());
