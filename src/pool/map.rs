@@ -47,7 +47,7 @@ impl MapOptions {
     }
 
     /// How many items travel together, and share their fate if their worker dies. By default a `map` begins with few and ends with few,
-    /// with up to an eighth of what is left for each worker in between, but no fewer than 20 µs of work; an `imap` has one.
+    /// with an eighth of a worker's part of what is left in between (up to a half where that would be less than 20 µs of work); an `imap` has one.
     pub fn chunk(mut self, items: usize) -> MapOptions {
         self.chunk = Some(items.max(1));
         self
@@ -201,6 +201,15 @@ impl Pool {
     }
 }
 
+/// How many of the items that are left the next chunk may have. Of what nobody knows (0), any number.
+fn share_of(left: usize, workers: usize, worthwhile: usize) -> usize {
+    if left == 0 {
+        return usize::MAX;
+    }
+    // Small enough for the last ones to balance; larger where that is too little work, but there is something for everybody.
+    (left / (8 * workers)).max(worthwhile.min(left / (2 * workers)))
+}
+
 impl<R: DeserializeOwned> Mapping<'_, R> {
     fn run<A: Serialize>(
         pool: &Pool,
@@ -263,8 +272,6 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
             return size;
         }
         let workers = self.pool.desk.shop.head.target.load(Ordering::Relaxed).max(1) as usize;
-        // Of what is known to be left, so that the last ones are small; of what nobody knows, ever more.
-        let share = if left == 0 { usize::MAX } else { left / (8 * workers) };
         let most = match (wire::is_number::<A>(), wire::is_number::<R>()) {
             (true, true) => STAGED_BYTES / size_of::<A>().max(size_of::<R>()),
             _ => SIZE_MAX,
@@ -272,7 +279,7 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         // As far as is known, and with the time for starting.
         let ns = self.begun.elapsed().as_nanos() as usize * workers / self.done.max(1);
         let worthwhile = if self.done == 0 { 1 } else { CHUNK_NS_MIN / ns.max(1) };
-        share.max(worthwhile).min((2 * last).clamp(FIRST_CHUNK, most)).max(1)
+        share_of(left, workers, worthwhile).min((2 * last).clamp(FIRST_CHUNK, most)).max(1)
     }
 
     /// A slot for the next chunk. Waits for one only if this `map` has none at all: what it has must be collected first.
@@ -448,5 +455,24 @@ impl<R> Drop for Mapping<'_, R> {
             let ticket = self.pool.desk.issue(flight.slot, None);
             self.pool.desk.forget(&ticket);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes last may cost more than all before it: whatever that was worth, no worker gets it all.
+    #[test]
+    fn the_last_items_are_for_all_workers() {
+        for (left, workers) in [(100_000, 2), (4096, 2), (100, 2), (5000, 64)] {
+            for worthwhile in [1, 100, 10_000, usize::MAX] {
+                let share = share_of(left, workers, worthwhile);
+                assert!(share <= left / (2 * workers), "{share} of {left} for {workers}");
+                assert!(share >= (left / (8 * workers)).min(worthwhile), "{share} of {left}");
+            }
+        }
+        assert_eq!(share_of(0, 2, 1), usize::MAX);
+        assert_eq!((share_of(1, 4, 1000), share_of(6400, 2, 500)), (0, 500));
     }
 }
