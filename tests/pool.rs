@@ -18,6 +18,7 @@ fn main() {
     support::run(&[
         case!(api::submit_and_wait),
         case!(api::more_tasks_than_capacity),
+        case!(api::one_free_slot_is_enough),
         case!(api::payloads_of_all_sizes),
         case!(api::panics_are_errors_of_their_task),
         case!(api::cancel_queued_and_running),

@@ -1,9 +1,9 @@
 //! Several items in one task: how they lie in its argument, and their results in its result.
 //!
-//! Argument: the number of items (four bytes), then the items, one encoded behind the other; numbers are their bytes.
+//! Argument: a head with the number of items (four bytes), then the items, one encoded behind the other; numbers are their bytes.
 //!
-//! Result, of numbers: how many failed (eight bytes), all results (zero for those that failed), then the failures: which one (four
-//! bytes), and as below. Of others: for each item a byte that says how it went, then the encoded result, or the length (eight bytes) of what
+//! Result, of numbers: a head with how many failed (eight bytes), all results (zero for those that failed), then the failures: which one
+//! (four bytes), and as below. Of others: for each item a byte that says how it went, then the encoded result, or the length (eight bytes) of what
 //! follows: the encoded report of the panic, or a text.
 
 use crate::pool::error::TaskError;
@@ -21,10 +21,9 @@ const VALUE: u8 = 0;
 const PANICKED: u8 = 1;
 const UNENCODABLE: u8 = 2;
 
-/// Bytes before the first item.
-const HEAD: usize = size_of::<u32>();
-/// Bytes before the first of results that are numbers.
-pub(super) const NUMBERS_HEAD: usize = size_of::<u64>();
+/// Bytes before the first item, and before the first of results that are numbers: a cache line, so that on the stage no vector of
+/// them lies on two.
+pub(super) const HEAD: usize = 64;
 
 /// An argument that is being put together.
 #[derive(Debug, Default)]
@@ -88,7 +87,7 @@ impl Chunk {
 
     /// The argument.
     pub(super) fn finish(&mut self) -> &[u8] {
-        self.bytes[..HEAD].copy_from_slice(&self.count.to_ne_bytes());
+        self.bytes[..size_of::<u32>()].copy_from_slice(&self.count.to_ne_bytes());
         &self.bytes
     }
 }
@@ -102,7 +101,7 @@ pub(super) fn fill<A>(
     let (head, numbers) = place.split_at_mut(HEAD);
     let most = size.min(numbers.len() / size_of::<A>());
     let count = wire::write_numbers(&mut numbers[..most * size_of::<A>()], items);
-    head.copy_from_slice(&(count as u32).to_ne_bytes());
+    head[..size_of::<u32>()].copy_from_slice(&(count as u32).to_ne_bytes());
     (count as u32, HEAD + count * size_of::<A>())
 }
 
@@ -115,10 +114,10 @@ where
 {
     const { captures_nothing::<F>() };
     |argument, output| {
-        let Some((count, items)) = argument.split_first_chunk::<HEAD>() else {
+        let Some((count, items)) = behind_head(argument) else {
             return fail(Done::Undecodable, "decode a chunk: it has no head", output);
         };
-        let count = u32::from_ne_bytes(*count) as usize;
+        let count = u32::from_ne_bytes(count) as usize;
         if wire::is_number::<A>() && items.len() != count * size_of::<A>() {
             return fail(Done::Undecodable, "decode a chunk: it has another length", output);
         }
@@ -172,7 +171,7 @@ impl<A: DeserializeOwned, R: Serialize> Run<'_, A, R> {
     fn go(&mut self, function: impl Fn(A) -> R) -> Result<(), Stop> {
         if wire::is_number::<A>() && wire::is_number::<R>() {
             let items = self.items.chunks_exact(size_of::<A>()).skip(self.nth);
-            let places = self.results.output[NUMBERS_HEAD..].chunks_exact_mut(size_of::<R>());
+            let places = self.results.output[HEAD..].chunks_exact_mut(size_of::<R>());
             for (item, place) in items.zip(places.skip(self.nth)) {
                 wire::write_number(place, function(wire::read_number(item)));
                 self.nth += 1;
@@ -219,7 +218,7 @@ struct Results<'a, R> {
 impl<'a, R: Serialize> Results<'a, R> {
     fn new(output: &'a mut Vec<u8>, count: usize) -> Results<'a, R> {
         if wire::is_number::<R>() {
-            output.resize(NUMBERS_HEAD + count * size_of::<R>(), 0);
+            output.resize(HEAD + count * size_of::<R>(), 0);
         }
         let failures = Vec::new();
         Results { output, before: 0, failures, failure_count: 0, _result: PhantomData }
@@ -235,7 +234,7 @@ impl<'a, R: Serialize> Results<'a, R> {
     #[inline]
     fn put(&mut self, nth: usize, result: R) -> Result<(), String> {
         if wire::is_number::<R>() {
-            let first = NUMBERS_HEAD + nth * size_of::<R>();
+            let first = HEAD + nth * size_of::<R>();
             wire::write_number(&mut self.output[first..first + size_of::<R>()], result);
             return Ok(());
         }
@@ -264,10 +263,16 @@ impl<'a, R: Serialize> Results<'a, R> {
 
     fn finish(self) {
         if wire::is_number::<R>() {
-            self.output[..NUMBERS_HEAD].copy_from_slice(&self.failure_count.to_ne_bytes());
+            self.output[..size_of::<u64>()].copy_from_slice(&self.failure_count.to_ne_bytes());
             self.output.extend_from_slice(&self.failures);
         }
     }
+}
+
+/// What a head says, and what comes after it.
+fn behind_head<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
+    head.first_chunk().map(|said| (*said, rest))
 }
 
 const TOO_SHORT: &str = "decode a chunk: it ends too early";
@@ -311,11 +316,11 @@ pub(super) fn open_numbers<R>(
     bytes: &[u8],
     count: u32,
 ) -> Result<(&[u8], Vec<(usize, TaskError)>), String> {
-    let (failure_count, rest) = bytes.split_first_chunk().ok_or(TOO_SHORT)?;
+    let (failure_count, rest) = behind_head(bytes).ok_or(TOO_SHORT)?;
     let numbers = count as usize * size_of::<R>();
     let (numbers, mut rest) = rest.split_at_checked(numbers).ok_or(TOO_SHORT)?;
     let mut failures = Vec::new();
-    for _ in 0..u64::from_ne_bytes(*failure_count) {
+    for _ in 0..u64::from_ne_bytes(failure_count) {
         let (nth, tagged) = rest.split_first_chunk().ok_or(TOO_SHORT)?;
         rest = tagged;
         failures.push((u32::from_ne_bytes(*nth) as usize, take_failure(&mut rest)?));

@@ -16,6 +16,7 @@ use crate::sync::linux::Linux;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 /// See the top of the file.
 pub(super) struct Desk {
@@ -64,6 +65,9 @@ impl Notes {
         self.waker.is_some() || self.callback.is_some()
     }
 }
+
+/// So long a submitter that finds no free slot sleeps until half of what is queued has been taken. From then on it goes on with the first slot.
+const PLENTY_WITHIN: Duration = Duration::from_millis(2);
 
 /// What came of a task: the encoded result, or an error.
 pub(super) type Outcome = Result<Vec<u8>, TaskError>;
@@ -135,9 +139,19 @@ impl Desk {
                 !books.free.is_empty() || self.can_clear(&books)
             };
             let over = || self.shop.mode() != Mode::Open || self.shop.has_failed();
-            let _watch = WatchAll::new(&self.shop);
             self.waiting_for_room.fetch_add(1, Ordering::SeqCst);
-            let is_time = self.shop.await_any(deadline, || has_room() || over());
+            // At first for room in plenty: who is woken for each slot takes the CPU from a worker each time.
+            let soon = deadline.or_after(PLENTY_WITHIN);
+            let low = (self.shop.slots.len() / 2).max(1) as u32;
+            let has_plenty = || {
+                self.shop.head.low_water.fetch_max(low, Ordering::SeqCst);
+                self.shop.ring.len() < u64::from(low) && has_room()
+            };
+            let mut is_time = self.shop.await_any(soon, || has_plenty() || over());
+            if !is_time {
+                let _watch = WatchAll::new(&self.shop);
+                is_time = self.shop.await_any(deadline, || has_room() || over());
+            }
             self.waiting_for_room.fetch_sub(1, Ordering::SeqCst);
             if !is_time {
                 return Ok(None);

@@ -81,9 +81,11 @@ const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// Nor does it have more items.
 const SIZE_MAX: usize = 1 << 16;
 /// What of numbers fits onto the stage.
-const STAGED_BYTES: usize = annex::PLACE_BYTES - chunk::NUMBERS_HEAD;
+const STAGED_BYTES: usize = annex::PLACE_BYTES - chunk::HEAD;
 /// How many tasks are put into the ring at once.
 const BATCH: usize = 16;
+/// So many items are worth a wake-up, in however many tasks they are.
+const BATCH_ITEMS: usize = 128;
 
 /// A chunk that is under way: its slot, and its items.
 #[derive(Clone, Copy)]
@@ -357,10 +359,17 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         self.pending.push(slot);
         self.flights.push(Flight { slot, first, count });
         let workers = self.pool.desk.shop.head.target.load(Ordering::Relaxed) as usize;
-        if self.pending.len() >= BATCH || self.flights.len() <= 2 * workers {
+        if self.is_batch() || self.flights.len() <= 2 * workers {
             self.send();
         }
         Ok(())
+    }
+
+    /// Whether there is enough that is pending. The workers are to begin while the rest is being fed.
+    fn is_batch(&self) -> bool {
+        let pending = &self.flights[self.flights.len() - self.pending.len()..];
+        pending.len() >= BATCH
+            || pending.iter().map(|flight| flight.count as usize).sum::<usize>() >= BATCH_ITEMS
     }
 
     /// Puts into the ring what is pending. If the pool takes nothing they have an outcome that says so.

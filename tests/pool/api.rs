@@ -1,11 +1,12 @@
 //! The calls of a pool and its tasks.
 
 use offspring::pool::{TaskError, TaskOptions};
-use offspring::{Pool, Task};
+use offspring::{Pool, Semaphore, Shared, Task};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::floors::{LONG, mappings, open_files};
-use crate::support::{processes, until};
+use crate::support::{asleep, processes, until};
 
 pub(crate) fn submit_and_wait() {
     let pool = Pool::new(2).unwrap();
@@ -34,6 +35,37 @@ pub(crate) fn more_tasks_than_capacity() {
     for (n, task) in tasks.into_iter().enumerate().rev() {
         assert_eq!(task.wait().unwrap(), (n as u64, vec![n as u8; n]));
     }
+}
+
+/// A submitter hopes for room in plenty at first; when there is one slot and no more, it goes on with that.
+pub(crate) fn one_free_slot_is_enough() {
+    let leave: &'static Shared<Semaphore> =
+        Box::leak(Box::new(Shared::new(Semaphore::new(0)).unwrap()));
+    static LEAVE: OnceLock<&'static Shared<Semaphore>> = OnceLock::new();
+    LEAVE.get_or_init(|| leave);
+    let pool = Pool::builder().workers(1).capacity(4).build().unwrap();
+    let submit = |n: u32| {
+        let wait = |n: u32| {
+            LEAVE.get().unwrap().acquire().forget();
+            n
+        };
+        pool.submit(wait, n).unwrap()
+    };
+    let mut tasks: Vec<Task<u32>> = (0..4).map(submit).collect();
+    let submitter = nix::unistd::gettid();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            assert!(until(|| asleep(submitter.as_raw() as u32), LONG));
+            leave.add_permits(1);
+        });
+        // One of the four is over then, one runs, and half of the ring is full.
+        tasks.push(submit(4));
+    });
+    leave.add_permits(4);
+    for (n, task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.wait().unwrap() as usize, n);
+    }
+    pool.shutdown().unwrap();
 }
 
 pub(crate) fn payloads_of_all_sizes() {
