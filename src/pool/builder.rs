@@ -5,7 +5,7 @@
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::Pool;
-use crate::pool::desk::Desk;
+use crate::pool::desk::{Desk, PLENTY_WITHIN};
 use crate::pool::owner::Owner;
 use crate::pool::passage::{self, Code, NO_CODE};
 use crate::pool::plan::{Initializer, Plan, Restarts};
@@ -215,7 +215,8 @@ impl PoolBuilder {
         };
         let supervisor = await_seated(&shop, supervisor, &name)?;
         let code = self.server.map_or(Code::everywhere(), |_| Code::read(&shop));
-        let (desk, supervisor) = (Arc::new(Desk::new(shop, owner)), Mutex::new(Some(supervisor)));
+        let (desk, supervisor) =
+            (Arc::new(Desk::new(shop, owner, PLENTY_WITHIN)), Mutex::new(Some(supervisor)));
         let news = OnceLock::new();
         Ok(Pool { desk, supervisor, news, name, code, on_demand, drop_timeout: self.drop_timeout })
     }

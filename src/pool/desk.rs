@@ -26,6 +26,8 @@ pub(super) struct Desk {
     books: Mutex<Books>,
     /// How many threads wait for a free slot.
     waiting_for_room: AtomicU32,
+    /// [`PLENTY_WITHIN`], but where no clock may decide what happens.
+    plenty_within: Duration,
 }
 
 struct Books {
@@ -67,7 +69,7 @@ impl Notes {
 }
 
 /// So long a submitter that finds no free slot sleeps until half of what is queued has been taken. From then on it goes on with the first slot.
-const PLENTY_WITHIN: Duration = Duration::from_millis(2);
+pub(super) const PLENTY_WITHIN: Duration = Duration::from_millis(2);
 
 /// What came of a task: the encoded result, or an error.
 pub(super) type Outcome = Result<Vec<u8>, TaskError>;
@@ -89,7 +91,7 @@ impl Drop for Reading<'_> {
 }
 
 impl Desk {
-    pub(super) fn new(shop: Arc<Shop>, owner: Owner) -> Desk {
+    pub(super) fn new(shop: Arc<Shop>, owner: Owner, plenty_within: Duration) -> Desk {
         let count = shop.slots.len() as u32;
         let tenants = (0..count).map(|_| None).collect();
         let books = Books {
@@ -104,6 +106,7 @@ impl Desk {
             owner,
             books: Mutex::new(books),
             waiting_for_room: AtomicU32::new(0),
+            plenty_within,
         }
     }
 
@@ -141,13 +144,14 @@ impl Desk {
             let over = || self.shop.mode() != Mode::Open || self.shop.has_failed();
             self.waiting_for_room.fetch_add(1, Ordering::SeqCst);
             // At first for room in plenty: who is woken for each slot takes the CPU from a worker each time.
-            let soon = deadline.or_after(PLENTY_WITHIN);
+            let soon = deadline.or_after(self.plenty_within);
             let low = (self.shop.slots.len() / 2).max(1) as u32;
             let has_plenty = || {
                 self.shop.head.low_water.fetch_max(low, Ordering::SeqCst);
                 self.shop.ring.len() < u64::from(low) && has_room()
             };
-            let mut is_time = self.shop.await_any(soon, || has_plenty() || over());
+            let mut is_time = !self.plenty_within.is_zero()
+                && self.shop.await_any(soon, || has_plenty() || over());
             if !is_time {
                 let _watch = WatchAll::new(&self.shop);
                 is_time = self.shop.await_any(deadline, || has_room() || over());

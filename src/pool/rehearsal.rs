@@ -53,7 +53,7 @@ impl Rehearsal {
         };
         let plan = Arc::new(plan);
         let pool = Pool {
-            desk: Arc::new(Desk::new(Arc::clone(&shop), Owner::anybody())),
+            desk: Arc::new(Desk::new(Arc::clone(&shop), Owner::anybody(), Duration::ZERO)),
             supervisor: Mutex::new(None),
             news: OnceLock::new(),
             name: "rehearsal".to_owned(),
