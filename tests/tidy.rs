@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "tidy/licences.rs"]
+mod licences;
 #[path = "tidy/papers.rs"]
 mod papers;
 #[path = "tidy/rules.rs"]
@@ -43,6 +45,8 @@ fn main() {
         case!(protocols_are_explained),
         case!(no_file_is_dead),
         case!(tests_and_benches_are_declared),
+        case!(licences::dependencies_are_free_to_use),
+        case!(licences::expressions_are_understood),
         case!(changelog_names_the_version),
         case!(readme_names_the_compiler),
         case!(newcomers_path_exists),
