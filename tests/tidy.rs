@@ -173,6 +173,11 @@ fn newcomers_path_exists() {
     for path in ["README.md", "ARCHITECTURE.md", "LICENSE-MIT", "LICENSE-APACHE", ".ci/run"] {
         assert!(top().join(path).exists(), "{path} is missing");
     }
+    // The README leads to every page in docs/.
+    let readme = read("README.md");
+    for page in files("docs", &[".md"]) {
+        assert!(readme.contains(&format!("]({})", page.path)), "no way to {}", page.path);
+    }
 }
 
 fn quotes_are_of_the_examples() {
