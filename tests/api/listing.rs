@@ -37,7 +37,7 @@ impl Lister {
         for entry in page.split("<dt").skip(1).filter_map(|rest| rest.split("</dt>").next()) {
             if entry.starts_with(" id=\"reexport.") {
                 let code = between(entry, "<code>", "</code>").unwrap_or_default();
-                let text = self.text(code);
+                let text = self.text(&code.replace(" title=", " name="));
                 self.add(shown, &text);
                 continue;
             }
@@ -139,7 +139,8 @@ fn headers(part: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Entities decoded, one space for any white space, none where rustdoc breaks lines, `#[must_use]` left out: it breaks nobody.
+/// Entities decoded, one space for any white space, none where rustdoc breaks lines. Left out is what versions of rustdoc show
+/// differently: the representation of structures whose fields are private, values of constants; and `#[must_use]`, which breaks nobody.
 fn even(text: &str) -> String {
     let entities =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " ")];
@@ -148,16 +149,21 @@ fn even(text: &str) -> String {
         text = text.replace(entity, character);
     }
     text = text.replace("&amp;", "&");
-    while let Some(at) = text.find("#[must_use") {
-        let end = at + text[at..].find(']').expect("an attribute ends");
-        text.replace_range(at..=end, "");
+    for attribute in ["#[must_use", "#[repr("] {
+        while let Some(at) = text.find(attribute) {
+            let end = at + text[at..].find(']').expect("an attribute ends");
+            text.replace_range(at..=end, "");
+        }
     }
     let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line = line.replace(">where ", "> where ").replace("]pub ", "] pub ");
     for (broken, whole) in [("( ", "("), (",)", ")"), (", )", ")"), (" )", ")"), (", }", " }")] {
         line = line.replace(broken, whole);
     }
-    line.trim_end_matches(',').to_owned()
+    if line.starts_with("pub const ") && !line.contains("fn ") {
+        line.truncate(line.find(" = ").unwrap_or(line.len()));
+    }
+    line.trim_end_matches([',', ';']).to_owned()
 }
 
 fn between<'t>(text: &'t str, start: &str, end: &str) -> Option<&'t str> {

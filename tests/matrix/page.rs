@@ -59,8 +59,7 @@ fn differences(case: &str, found: &[String], rows: &[(String, String)]) -> Vec<S
 
 /// Fails unless the page has exactly the operations of this case's table.
 pub(crate) fn check(case: &str, table: &Table) {
-    let found: Vec<String> =
-        table.reports().iter().map(|report| cell(report.scenario())).collect();
+    let found: Vec<String> = table.reports().iter().map(|report| cell(report.scenario())).collect();
     let differences = differences(case, &found, &rows());
     assert!(differences.is_empty(), "{}\n{ADVICE}", differences.join("\n"));
 }
@@ -68,13 +67,15 @@ pub(crate) fn check(case: &str, table: &Table) {
 /// The cases, in the order of their sources: what `conclude` is called with.
 fn cases() -> Vec<String> {
     let folder = top().join("tests/matrix");
-    let files = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let files =
+        fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     let mut files: Vec<PathBuf> = files.filter(|path| !path.ends_with("page.rs")).collect();
     files.sort();
     let texts = files.iter().map(|path| fs::read_to_string(path).expect("read a source"));
     let names = texts.flat_map(|text| {
         let calls = text.split("conclude(").skip(1);
-        let first = |call: &str| Some(call.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
+        let first =
+            |call: &str| Some(call.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
         calls.filter_map(first).collect::<Vec<_>>()
     });
     names.collect()
