@@ -219,7 +219,7 @@ pub use pool::{Pool, Task};
 pub use process::{
     Builder, Child, Current, Exit, ForkServer, JoinError, PanicLocation, PanicReport, ProcessInfo,
     Scope, ScopedChild, Signal, SpawnError, at_fork_child, available_workers, children, current,
-    scope, spawn,
+    join_all, scope, spawn,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use queue::{

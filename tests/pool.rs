@@ -17,6 +17,7 @@ fn main() {
     floors::without_backstop();
     support::run(&[
         case!(api::submit_and_wait),
+        case!(api::submit_all),
         case!(api::more_tasks_than_capacity),
         case!(api::payloads_of_all_sizes),
         case!(api::panics_are_errors_of_their_task),

@@ -177,6 +177,37 @@ impl Pool {
         Ok(Task::new(&self.desk, ticket))
     }
 
+    /// Queues `f(argument)` for each argument; the tasks in their order. As [`submit`](Self::submit) in a loop: it blocks while the pool is full.
+    /// For all the results at once there is [`map`](Self::map), which is faster.
+    ///
+    /// # Errors
+    /// That of the first [`submit`](Self::submit) that failed. The tasks before it run; their outcomes are dropped.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = offspring::Pool::new(2)?;
+    /// let tasks = pool.submit_all(|n: u32| 12 / n, [3, 0, 4])?;
+    /// for (place, result) in offspring::pool::as_completed(tasks) {
+    ///     match result {
+    ///         Ok(quotient) => assert_eq!(quotient, [4, 0, 3][place]),
+    ///         Err(error) => assert_eq!(error.panic().unwrap().message(), "attempt to divide by zero"),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn submit_all<F, A, R>(
+        &self,
+        f: F,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Task<R>>>
+    where
+        F: Fn(A) -> R + Copy,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        arguments.into_iter().map(|argument| self.submit(f, argument)).collect()
+    }
+
     /// Runs `f(argument)` in a worker and waits for it.
     ///
     /// # Errors

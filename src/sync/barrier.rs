@@ -44,8 +44,8 @@ unsafe impl ShmSafe for Barrier {}
 /// What a completed round says to one of its parties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult {
-    index: u32,
-    parties: u32,
+    index: usize,
+    parties: usize,
 }
 
 /// Why a round was broken.
@@ -70,18 +70,18 @@ pub struct Party {
 
 impl Barrier {
     /// The most parties that a barrier can have.
-    pub const MAX_PARTIES: u32 = PARTIES_MAX as u32;
+    pub const MAX_PARTIES: usize = PARTIES_MAX;
 
     /// A barrier for so many parties.
     ///
     /// # Panics
     /// If `parties` is 0 or more than [`MAX_PARTIES`](Self::MAX_PARTIES).
-    pub const fn new(parties: u32) -> Barrier {
+    pub const fn new(parties: usize) -> Barrier {
         assert!(
             parties != 0 && parties <= Self::MAX_PARTIES,
             "expected 1 to Barrier::MAX_PARTIES parties"
         );
-        Barrier { core: BarrierCore::new(parties) }
+        Barrier { core: BarrierCore::new(parties as u32) }
     }
 
     /// Arrives; blocks until all have arrived, or the round is broken.
@@ -111,7 +111,7 @@ impl Barrier {
     fn wait_until(&self, deadline: Deadline) -> Result<BarrierWaitResult, BarrierError> {
         let parties = self.parties();
         match self.core.wait(&Linux, roster::me(), deadline) {
-            Ok(index) => Ok(BarrierWaitResult { index, parties }),
+            Ok(index) => Ok(BarrierWaitResult { index: index as usize, parties }),
             Err(Broken::Died(id)) => Err(BarrierError::Died(Party::of(id))),
             Err(Broken::TimedOut) => Err(BarrierError::TimedOut),
             Err(Broken::Aborted) => Err(BarrierError::Aborted),
@@ -134,9 +134,9 @@ impl Barrier {
     }
 
     /// How many parties wait; 0 if the barrier is broken.
-    pub fn waiting(&self) -> u32 {
+    pub fn waiting(&self) -> usize {
         roster::me();
-        self.core.waiting(&Linux).unwrap_or(0)
+        self.core.waiting(&Linux).unwrap_or(0) as usize
     }
 
     /// Whether the barrier is broken; a dead party that waits breaks it now, if nobody has noticed before.
@@ -146,8 +146,8 @@ impl Barrier {
     }
 
     /// How many parties it takes.
-    pub fn parties(&self) -> u32 {
-        self.core.parties()
+    pub fn parties(&self) -> usize {
+        self.core.parties() as usize
     }
 }
 
@@ -158,7 +158,7 @@ impl BarrierWaitResult {
     }
 
     /// How many had arrived before: 0 for the first party, the number of parties less 1 for the leader. No two are equal.
-    pub fn index(&self) -> u32 {
+    pub fn index(&self) -> usize {
         self.index
     }
 }
