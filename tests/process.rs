@@ -268,7 +268,7 @@ fn join_all_waits_for_all() {
         while std::fs::exists(&status).unwrap() {
             std::thread::yield_now();
         }
-        (0..100).for_each(|_| drop(ended.add(1)));
+        (0..100).for_each(|_| _ = ended.add(1));
     };
     let mut children = vec![first];
     children.extend((0..3).map(|_| spawn(behind).unwrap()));

@@ -105,6 +105,17 @@ impl TaskOptions {
     }
 
     /// The task must be done at `deadline`, else it is [timed out](TaskError::TimedOut), whether it runs (its worker is killed then) or not.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::pool::TaskOptions;
+    /// use std::time::{Duration, Instant};
+    /// let pool = offspring::Pool::new(1)?;
+    /// let tea_time = Instant::now() + Duration::from_secs(60);
+    /// let options = TaskOptions::new().deadline(tea_time);
+    /// assert_eq!(pool.submit_with(options, |n: u32| n + 1, 1)?.wait().unwrap(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn deadline(mut self, deadline: Instant) -> TaskOptions {
         self.deadline = Some(deadline);
         self

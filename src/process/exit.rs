@@ -139,6 +139,18 @@ impl fmt::Debug for Signal {
 }
 
 /// Why a join gave no result.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::{Exit, JoinError, Signal, spawn};
+/// match spawn(|| -> u32 { std::process::abort() })?.join() {
+///     Ok(number) => println!("{number}"),
+///     Err(JoinError::Exited(Exit::Panicked(report))) => println!("it panicked: {report}"),
+///     Err(JoinError::Exited(exit)) => assert_eq!(exit, Exit::Signal(Signal::ABRT)),
+///     Err(error) => println!("no result: {error}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {

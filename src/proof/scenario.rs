@@ -28,6 +28,64 @@ pub(super) type Role<S, R = ()> = Box<dyn Fn(&S, &Scene) -> R>;
 /// turned off in this process by [`run`](Scenario::run), so that nothing hides a lost wake-up.
 ///
 /// See the [module](super) for an example.
+///
+/// A double fault, with somebody who sleeps: the first victim adds under the lock, the second one who would recover from its death
+/// is killed too, and a third still gets the lock.
+///
+/// ```standalone_crate
+/// use offspring::proof::{Fault, Outcome, Scenario, Table};
+/// use offspring::{LockError, Mutex, MutexGuard, Shared};
+/// use std::time::Duration;
+///
+/// fn lock(sum: &Mutex<u64>) -> MutexGuard<'_, u64> {
+///     match sum.lock() {
+///         Ok(guard) => guard,
+///         Err(LockError::OwnerDied(died)) => died.recover(),
+///         Err(error) => panic!("{error}"),
+///     }
+/// }
+///
+/// # fn main() -> offspring::Result<()> {
+/// let report = Scenario::new("add, twice killed", || Shared::new(Mutex::new(0u64)).unwrap())
+///     .bystander("waits", |sum, scene| {
+///         scene.hold();
+///         *lock(sum) += 1;
+///         scene.log(7);
+///     })
+///     .first_victim(40, |sum, scene| {
+///         scene.begin();
+///         *lock(sum) += 1;
+///         scene.end();
+///     })
+///     .victim(|sum, scene| {
+///         scene.note(0, 1);
+///         scene.begin();
+///         *lock(sum) += 1;
+///         scene.end();
+///     })
+///     .settles(|_, scene| scene.has_ended(0))
+///     .check(|sum, scene| {
+///         if scene.noted(0) != 1 || scene.logged() != [7] {
+///             return Err(Fault::lost("a note"));
+///         }
+///         match *lock(sum) {
+///             0 => Err(Fault::lost("what the bystander added")),
+///             added @ 1..=3 => Ok(added),
+///             added => Err(Fault::doubled(format!("{added} of 3"))),
+///         }
+///     })
+///     .every(20)
+///     .visits(1)
+///     .deadline(Duration::from_secs(10))
+///     .failures_max(1)
+///     .run()?;
+/// assert_eq!(report.count(Outcome::Ok), report.kill_points());
+/// let mut table = Table::default();
+/// table.push(report);
+/// println!("{table}");
+/// assert_eq!(table.reports()[0].scenario(), "add, twice killed");
+/// # Ok(()) }
+/// ```
 #[must_use = "a scenario does nothing before `run`"]
 pub struct Scenario<S> {
     pub(super) name: String,

@@ -49,6 +49,21 @@ pub struct BarrierWaitResult {
 }
 
 /// Why a round was broken.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::sync::BarrierError;
+/// use offspring::{Barrier, Shared, spawn};
+/// let barrier = Shared::new(Barrier::new(2))?;
+/// let child = spawn(|| barrier.wait().unwrap_err().to_string())?;
+/// while barrier.waiting() == 0 {
+///     std::thread::yield_now();
+/// }
+/// barrier.abort();
+/// assert_eq!(child.join().unwrap(), "wait at a barrier: it was aborted");
+/// assert_eq!(barrier.wait(), Err(BarrierError::Aborted));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BarrierError {
     /// This party died while it waited.
@@ -128,6 +143,18 @@ impl Barrier {
 
     /// Makes the barrier new: not broken, and nobody waits. Those who wait leave with [`BarrierError::Reset`], also if they
     /// have only just called `wait`.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::sync::BarrierError;
+    /// use std::time::Duration;
+    /// let barrier = offspring::Barrier::new(2);
+    /// assert_eq!(barrier.wait_timeout(Duration::from_millis(1)), Err(BarrierError::TimedOut));
+    /// assert!(barrier.is_broken());
+    /// barrier.reset();
+    /// assert_eq!((barrier.is_broken(), barrier.waiting(), barrier.parties()), (false, 0, 2));
+    /// # Ok(()) }
+    /// ```
     pub fn reset(&self) {
         roster::me();
         self.core.reset(&Linux);
