@@ -8,6 +8,8 @@ mod support;
 
 #[path = "api/listing.rs"]
 mod listing;
+#[path = "api/shown.rs"]
+mod shown;
 #[path = "api/tiny.rs"]
 mod tiny;
 
@@ -15,16 +17,23 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use support::case;
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/public.txt");
 
+/// Where the crate's pages are. Written once, before the cases begin.
+static PAGES: LazyLock<PathBuf> = LazyLock::new(documented);
+
 fn main() {
+    LazyLock::force(&PAGES);
     support::run_on(
         2,
         &[
-            case!(public_items_are_the_listed_ones).deadline_s(600),
+            case!(public_items_are_the_listed_ones),
+            case!(public_items_are_shown),
             case!(every_change_is_seen).deadline_s(600),
+            case!(what_is_not_shown_is_seen).deadline_s(600),
         ],
     )
 }
@@ -32,7 +41,7 @@ fn main() {
 fn public_items_are_the_listed_ones() {
     let listed: BTreeSet<String> =
         fs::read_to_string(BASELINE).unwrap_or_default().lines().map(str::to_owned).collect();
-    let found = listing::of(&documented());
+    let found = listing::of(&PAGES);
     assert!(found.len() > 100, "only {} public items: were the pages read?", found.len());
     if std::env::var_os("OFFSPRING_BLESS").is_some() {
         let text: String = found.iter().map(|line| format!("{line}\n")).collect();
@@ -50,6 +59,11 @@ fn public_items_are_the_listed_ones() {
     let advice =
         "if that is meant: OFFSPRING_BLESS=1 cargo test --test api, and tell it in CHANGELOG.md";
     assert!(gone.is_empty() && new.is_empty(), "{} gone, {} new; {advice}", gone.len(), new.len());
+}
+
+fn public_items_are_shown() {
+    let missing = shown::missing(&PAGES);
+    assert!(missing.is_empty(), "{} findings:\n{}", missing.len(), missing.join("\n"));
 }
 
 /// The crate's pages, with all that users can switch on, fresh.
@@ -92,7 +106,11 @@ fn every_change_is_seen() {
 }
 
 fn tiny_listing(text: &str) -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("api-tiny");
+    listing::of(&tiny_pages("api-tiny", text))
+}
+
+fn tiny_pages(folder: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("make a folder");
     fs::write(folder.join("tiny.rs"), text).expect("write the crate");
@@ -107,5 +125,17 @@ fn tiny_listing(text: &str) -> BTreeSet<String> {
         "tiny.rs",
     ]);
     assert!(rustdoc.status().expect("run rustdoc").success(), "rustdoc refuses:\n{text}");
-    listing::of(&folder.join("tiny"))
+    folder.join("tiny")
+}
+
+/// Of a tiny crate's items exactly those without an example.
+fn what_is_not_shown_is_seen() {
+    let missing = shown::missing(&tiny_pages("api-shown", tiny::SHOWN));
+    let expected = [
+        "fn.alone.html: no example, and no link to an item with one",
+        "part/struct.Lonely.html: no example, and no link to an item with one",
+        "part/struct.Lonely.html: `new` is in no example",
+        "struct.Engine.html: `stop` is in no example",
+    ];
+    assert_eq!(missing, expected);
 }

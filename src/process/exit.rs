@@ -50,6 +50,7 @@ impl fmt::Display for Exit {
 /// use offspring::Signal;
 /// assert_eq!(Signal::TERM.name(), "SIGTERM");
 /// assert_eq!(Signal::new(9), Some(Signal::KILL));
+/// assert_eq!(Signal::KILL.number(), 9);
 /// assert_eq!(Signal::new(0), None);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

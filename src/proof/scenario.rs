@@ -5,7 +5,7 @@ use super::scene::{SEATS, Scene};
 use std::fmt;
 use std::time::Duration;
 
-/// What a check says: how much of the victim's work took effect (0, or the number of messages, say), or a broken promise.
+/// What a [`Scenario`]'s check says: how much of the victim's work took effect (0, or the number of messages, say), or a broken promise.
 ///
 /// Without bystanders the effect may only grow with the kill point: a step that is done stays done.
 pub type Verdict = Result<u64, Fault>;
@@ -200,6 +200,32 @@ impl<S> Scenario<S> {
 
     /// Holds the victim at each point instead of killing it: the others run until they end or sleep, then the victim goes on
     /// to its end. This finds wake-ups that are lost although nobody dies.
+    ///
+    /// ```standalone_crate
+    /// use offspring::proof::{Fault, Scenario};
+    /// use offspring::{Mutex, Shared};
+    /// # fn main() -> offspring::Result<()> {
+    /// let report = Scenario::new("unlock, held up", || Shared::new(Mutex::new(0u64)).unwrap())
+    ///     .follower("waits", |sum, _| *sum.lock().unwrap() += 1)
+    ///     .victim(|sum, scene| {
+    ///         let guard = sum.lock().unwrap();
+    ///         scene.begin();
+    ///         drop(guard);
+    ///         scene.end();
+    ///     })
+    ///     .check(|sum, scene| {
+    ///         scene.await_ended(1);
+    ///         match *sum.lock().unwrap() {
+    ///             1 => Ok(1),
+    ///             sum => Err(Fault::lost(format!("the sum is {sum}"))),
+    ///         }
+    ///     })
+    ///     .every(10)
+    ///     .pauses()
+    ///     .run()?;
+    /// assert!(report.is_ok(), "{:?}", report.failures());
+    /// # Ok(()) }
+    /// ```
     pub fn pauses(mut self) -> Self {
         self.pauses = true;
         self

@@ -65,7 +65,7 @@ impl fmt::Display for NotSent {
 
 impl std::error::Error for NotSent {}
 
-/// A message that a queue did not take, and why.
+/// A message that a queue did not take, and why: see [`NotSent`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Unsent<T> {
     pub(crate) message: T,

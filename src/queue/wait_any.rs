@@ -67,7 +67,7 @@ pub fn wait_any_timeout(things: &[&dyn AsFd], timeout: Duration) -> Result<Vec<u
     wait(things, Deadline::after(timeout))
 }
 
-/// As [`wait_any_timeout`], with an instant.
+/// As [`wait_any_timeout`] and [`try_wait_any`], with an instant.
 ///
 /// # Errors
 /// As [`try_wait_any`].

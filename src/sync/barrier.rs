@@ -41,7 +41,7 @@ pub struct Barrier {
 // `barrier_core` handles.
 unsafe impl ShmSafe for Barrier {}
 
-/// What a completed round says to one of its parties.
+/// What a completed round of a [`Barrier`] says to one of its parties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult {
     index: usize,

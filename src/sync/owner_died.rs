@@ -63,7 +63,7 @@ pub struct OwnerDied<'a, T: Pod, G = MutexGuard<'a, T>> {
     _lock: PhantomData<&'a T>,
 }
 
-/// Who died, or panicked, with a lock.
+/// Who died, or panicked, with a lock; from [`OwnerDied`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     pid: Option<u32>,

@@ -51,3 +51,30 @@ pub(crate) const MUTANTS: &[(&str, &str, &str)] = &[
     ("static gone", "pub static NAME", "static NAME"),
     ("alias changed", "Result<u8, deep::Fields>", "Result<u8, Kind>"),
 ];
+
+/// A crate that shows the use of some of its items.
+pub(crate) const SHOWN: &str = r#"
+//! ```
+//! let named = tiny::free(tiny::part::Used);
+//! ```
+/// ```
+/// let engine = tiny::Engine::build();
+/// engine.start(3);
+/// ```
+pub struct Engine;
+impl Engine { pub fn build() -> Engine { Engine } pub fn start(&self, speed: u32) {} pub fn try_start(&self, speed: u32) {}
+    pub fn start_timeout(&self, ms: u32) {} pub fn speed(&self) -> u32 { 0 } pub fn stop(&self) {} }
+pub fn free(used: part::Used) {}
+/// ```compile_fail
+/// tiny::alone(1);
+/// ```
+pub fn alone() {}
+pub mod part {
+    pub struct Used;
+    /// What [`Engine::start`](crate::Engine::start) sets going.
+    pub struct Linked;
+    /// Leads to [`Linked`], which has no example of its own.
+    pub struct Lonely;
+    impl Lonely { pub fn new(n: u32) -> Lonely { Lonely } }
+}
+"#;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// All items are done with, but some of them nobody could do: so many dead letters are there.
+/// All items are done with, but some of them nobody could do: so many [dead letters](crate::queue::DeadLetter) are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadLettersError {
     pub(super) count: usize,
@@ -56,7 +56,7 @@ impl fmt::Display for QueueJoinError {
 
 impl std::error::Error for QueueJoinError {}
 
-/// `task_done` was called more often than this thread has received items.
+/// [`task_done`](crate::JoinableQueue::task_done) was called more often than this thread has received items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskDoneError;
 
