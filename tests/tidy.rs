@@ -28,6 +28,27 @@ const UNSAFE_SITES_MAX: usize = 293;
 /// Folders of `src/` that hold a protocol.
 const PROTOCOLS: [&str; 6] = ["shm", "sync", "queue", "process", "par", "pool"];
 
+/// What a newcomer reads and runs, in this order: README, examples, tutorial, docs, source, tests. Each file is named in one before it, and
+/// each command in its own file or one before.
+const NEWCOMERS_PATH: [(&str, &[&str]); 16] = [
+    ("README.md", &["cargo run --release --example 01_counter_race", "cargo test"]),
+    ("examples/01_counter_race.rs", &[]),
+    ("examples/07_pool.rs", &[]),
+    ("examples/12_survive.rs", &[]),
+    ("docs/FROM_PYTHON.md", &["cargo run --example tutorial"]),
+    ("examples/tutorial/main.rs", &[]),
+    ("src/lib.rs", &["cargo doc --open"]),
+    ("docs/COMPARED.md", &[]),
+    ("docs/CRASH_SAFETY.md", &["cargo test --test kill_matrix", "cargo test --test random_death"]),
+    ("docs/PERFORMANCE.md", &["cargo bench --bench report"]),
+    ("benches/README.md", &["cargo bench --bench report -- --quick"]),
+    ("ARCHITECTURE.md", &[]),
+    ("src/sync/README.md", &[]),
+    ("src/sync/lock_core.rs", &[]),
+    ("tests/kill_matrix.rs", &[]),
+    ("models/README.md", &["models/run.sh", "models/loom.sh", "models/mutants.sh"]),
+];
+
 /// A README is one screen.
 const README_LINES_MAX: usize = 70;
 
@@ -51,6 +72,7 @@ fn main() {
         case!(licences::expressions_are_understood),
         case!(changelog_names_the_version),
         case!(readme_names_the_compiler),
+        case!(what_pages_name_exists),
         case!(newcomers_path_exists),
         case!(readme_is_one_screen),
         case!(quotes_are_of_the_examples),
@@ -164,7 +186,7 @@ fn readme_names_the_compiler() {
     none(papers::compiler(&read("Cargo.toml"), &read("README.md")));
 }
 
-fn newcomers_path_exists() {
+fn what_pages_name_exists() {
     let mut pages = files("", &[".md"]);
     // The front page of the docs, and what a file's head sends its reader to.
     pages.extend(files("src/lib.rs", &["lib.rs"]));
@@ -178,6 +200,10 @@ fn newcomers_path_exists() {
     for page in files("docs", &[".md"]) {
         assert!(readme.contains(&format!("]({})", page.path)), "no way to {}", page.path);
     }
+}
+
+fn newcomers_path_exists() {
+    none(papers::path(&NEWCOMERS_PATH, |file| fs::read_to_string(top().join(file)).ok()));
 }
 
 fn quotes_are_of_the_examples() {
