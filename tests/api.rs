@@ -74,10 +74,23 @@ fn documented() -> PathBuf {
     let _ = fs::remove_file(pages.join("index.html"));
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).arg("--offline");
-    cargo.args(["doc", "--quiet", "--no-deps", "--lib", "--features", "kill-matrix"]);
+    cargo.args(["doc", "--quiet", "--no-deps", "--lib", "--features", &features().join(",")]);
     cargo.arg("--target-dir").arg(target);
     assert!(cargo.status().expect("run cargo").success(), "the docs do not build");
     pages
+}
+
+/// The features that are for users: all but the one for the proofs' own test.
+fn features() -> Vec<String> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let manifest = fs::read_to_string(manifest).expect("read the manifest");
+    let section = manifest.split_once("\n[features]\n").expect("features").1;
+    let section = section.split("\n[").next().unwrap_or(section);
+    let names = section.lines().filter_map(|line| line.split_once(" = ["));
+    let names: Vec<String> =
+        names.map(|(name, _)| name.to_owned()).filter(|name| name != "mutants").collect();
+    assert!(names.contains(&"kill-matrix".to_owned()), "{names:?}");
+    names
 }
 
 /// Every mutant of a tiny crate lacks a line that the crate has.
