@@ -7,11 +7,13 @@
 //! cargo bench --bench report -- --only lock       one group: lock, ring, wait, message, sync, spawn, memory, par, pool
 //! cargo bench --bench report -- --json PATH       where the JSON goes
 //! cargo bench --bench report -- --record          keeps the JSON in benches/record/ too
+//! cargo bench --bench report -- --draw            measures nothing: docs/PERFORMANCE.md and its plots from the newest record
 //! ```
 //!
 //! Exit status 1 if something could not be measured (a hang, a death), 2 for bad arguments; an unmet bar is a figure,
 //! not a failure. README.md beside this file states the method.
 
+mod draw;
 mod rows;
 mod support;
 
@@ -27,6 +29,7 @@ struct Options {
     only: Vec<String>,
     json: Option<PathBuf>,
     is_recorded: bool,
+    is_drawn: bool,
 }
 
 fn main() {
@@ -34,6 +37,9 @@ fn main() {
         eprintln!("report: {message}");
         std::process::exit(2);
     });
+    if options.is_drawn {
+        return draw();
+    }
     let load_before = machine::load();
     if options.size == Size::Full && load_before > 0.5 {
         eprintln!("the machine is busy (load {load_before}): ratios of contended rows mean little");
@@ -48,17 +54,27 @@ fn main() {
     print_table(&measured);
     let report = to_json(&measured, options.size, load_before);
     let path = options.json.unwrap_or_else(default_json_path);
-    write(&path, &report);
+    write(&path, &pretty(&report));
     if options.is_recorded {
-        write(&record_path(&report), &report);
+        write(&record_path(&report), &pretty(&report));
     }
     let has_failure = measured.iter().any(|(_, rows)| rows.iter().any(Result::is_err));
     std::process::exit(i32::from(has_failure));
 }
 
+/// Cargo runs benchmarks in the package's root.
+fn draw() {
+    let drawn = draw::drawn(Path::new(".")).unwrap_or_else(|message| {
+        eprintln!("report: {message}");
+        std::process::exit(1);
+    });
+    drawn.iter().for_each(|(path, text)| write(path, text));
+}
+
 fn parse() -> Result<Options, String> {
+    let size = Size::from_env();
     let mut options =
-        Options { size: Size::from_env(), only: Vec::new(), json: None, is_recorded: false };
+        Options { size, only: Vec::new(), json: None, is_recorded: false, is_drawn: false };
     let mut parser = lexopt::Parser::from_env();
     let text = |error: lexopt::Error| error.to_string();
     while let Some(argument) = parser.next().map_err(text)? {
@@ -68,6 +84,7 @@ fn parse() -> Result<Options, String> {
             lexopt::Arg::Long("test" | "tiny") => options.size = Size::Tiny,
             lexopt::Arg::Long("quick") => options.size = Size::Quick,
             lexopt::Arg::Long("record") => options.is_recorded = true,
+            lexopt::Arg::Long("draw") => options.is_drawn = true,
             lexopt::Arg::Long("json") => {
                 options.json = Some(parser.value().map_err(text)?.into());
             }
@@ -163,6 +180,7 @@ fn to_json(measured: &[(&str, Rows)], size: Size, load_before: f64) -> Value {
         measured.iter().flat_map(|(group, rows)| rows.iter().map(|row| one(group, row))).collect();
     json!({
         "date": machine::date(),
+        "seconds": machine::seconds(),
         "commit": machine::commit(),
         "machine": machine::machine(),
         "kernel": machine::kernel(),
@@ -188,8 +206,11 @@ fn record_path(report: &Value) -> PathBuf {
     Path::new("benches/record").join(name)
 }
 
-fn write(path: &Path, report: &Value) {
-    let text = serde_json::to_string_pretty(report).expect("plain JSON") + "\n";
+fn pretty(report: &Value) -> String {
+    serde_json::to_string_pretty(report).expect("plain JSON") + "\n"
+}
+
+fn write(path: &Path, text: &str) {
     match std::fs::write(path, text) {
         Ok(()) => println!("wrote {}", path.display()),
         Err(error) => {

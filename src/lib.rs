@@ -36,6 +36,7 @@
 //! |---|---|---|
 //! | run a closure in a child, get its result | [`spawn`], [`Builder`], [`Child`] | `01_counter_race` |
 //! | children that all end with a block | [`scope`] | [`scope`] |
+//! | the results of many children | [`join_all`] | [`join_all`] |
 //! | children of a big process, or of one with threads | [`ForkServer`] | [`ForkServer`] |
 //! | memory that all see | [`Shared`], [`Region`] | `02_word_count` |
 //! | a number that all add to | [`Counter`], std's atomics | `01_counter_race` |
@@ -54,6 +55,7 @@
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
 //! | a loop over data in memory, spread over children | [`par_map`], [`par_reduce`], [`par_for_each_chunk_mut`] | [`par`] |
 //! | many tasks on a few workers, one outcome each, although workers die | [`Pool`], [`Task`] | `07_pool`, `08_executor`, `12_survive` |
+//! | a pool in a big process, or in one with threads | [`PoolBuilder::fork_server`](pool::PoolBuilder::fork_server) | [the same](pool::PoolBuilder::fork_server) |
 //! | results one by one, of any input, lazily | [`Pool::imap`], [`pool::as_completed`], [`pool::wait()`] | `07_pool`, `08_executor` |
 //! | Ctrl-C while a pool works | [`pool::Stopper`] | [`pool::Stopper`] |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
@@ -156,6 +158,7 @@
 //!   [`ForkServer`] fork them, at 0.2 ms from any size.
 //! - Shared memory is carved once and given back as a whole: there is no allocator in it.
 //! - Locks are not fair, only fair enough (a waiter is woken, and whoever comes first has it), and not reentrant.
+//! - What a [`Pool`] or a [`ForkServer`] runs is a function, or a closure that captures nothing, and its argument. [`spawn()`], [`scope()`] and [`par`] take any closure.
 //! - Queues are bounded. Nobody closes one implicitly: a queue whose senders have died stays open. A pipe does end by itself.
 //! - A message that a killed process had taken out is gone with it, unless it came from a [`WorkQueue`].
 //! - No names: shared memory reaches descendants only, not programs that were started separately.
@@ -175,6 +178,9 @@
 //! `10_resize_images` (many tasks), `11_web_server`, `12_survive`; `tutorial` has what Python's tutorials teach, program by program
 //! (docs/FROM_PYTHON.md). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
 //! name, and ARCHITECTURE.md, the map of the code.
+//!
+//! Beside them: docs/CRASH_SAFETY.md (what holds when a process dies, who repairs it, and what has been checked, operation by operation),
+//! docs/PERFORMANCE.md (ratios to peers, measured), docs/COMPARED.md (against other libraries, with what this one lacks first).
 
 #![cfg_attr(any(loom, shuttle), allow(dead_code, unused_imports, missing_docs))]
 
@@ -219,7 +225,7 @@ pub use pool::{Pool, Task};
 pub use process::{
     Builder, Child, Current, Exit, ForkServer, JoinError, PanicLocation, PanicReport, ProcessInfo,
     Scope, ScopedChild, Signal, SpawnError, at_fork_child, available_workers, children, current,
-    scope, spawn,
+    join_all, scope, spawn,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use queue::{

@@ -1,7 +1,8 @@
 //! The kill matrix: every operation of the lock and the queue, killed at every instruction, and what the survivors find.
 //! Before that, the harness itself: it must catch structures that are wrong.
 //!
-//! Each case prints its table and writes it as JSON to `target/tmp/kill-matrix-<case>.json`. A message is its number and a
+//! Each case prints its table and writes it as JSON to `target/tmp/kill-matrix-<case>.json`; with `-- --table` nothing is killed, and
+//! docs/CRASH_SAFETY.md has the table of them all. A message is its number and a
 //! checksum. Every instruction is a kill point, in loops the first two rounds. Of the
 //! double faults the usual run takes a part; `OFFSPRING_MATRIX=pairs cargo test --test kill_matrix -- double_faults` takes all of the
 //! plain ones (minutes). `OFFSPRING_MATRIX=full cargo test --test kill_matrix` kills loops in eight rounds too, and takes more
@@ -20,6 +21,7 @@ mod matrix {
     pub(crate) mod lock;
     pub(crate) mod message;
     pub(crate) mod once;
+    pub(crate) mod page;
     pub(crate) mod par;
     pub(crate) mod pipe;
     pub(crate) mod pollable;
@@ -42,9 +44,13 @@ use offspring::{LockError, Mutex};
 use support::case;
 
 fn main() {
+    if std::env::args().any(|argument| argument == "--table") {
+        return matrix::page::write();
+    }
     // Each case keeps one CPU busy: the victim and who traces it run on the same one.
     const LANES: usize = 2;
     let cases = [
+        case!(matrix::page::names_all_cases),
         case!(matrix::harness::catches_lost_and_doubled),
         case!(matrix::harness::catches_a_hang),
         case!(matrix::harness::catches_a_lost_wakeup),
@@ -124,9 +130,11 @@ fn conclude<S>(name: &str, scenarios: impl IntoIterator<Item = Scenario<S>>) {
         }
     }
     println!("{table}");
-    let path = format!("{}/kill-matrix-{name}.json", env!("CARGO_TARGET_TMPDIR"));
-    std::fs::write(path, table.to_json()).expect("write the JSON");
+    std::fs::write(matrix::page::json_path(name), table.to_json()).expect("write the JSON");
     assert!(table.is_ok(), "survivors of a death were harmed");
+    if effort() == Effort::Usual {
+        matrix::page::check(name, &table);
+    }
 }
 
 /// How thorough to be: `OFFSPRING_MATRIX` is `pairs`, `full`, `first` or not set.

@@ -17,6 +17,7 @@ fn main() {
     floors::without_backstop();
     support::run(&[
         case!(api::submit_and_wait),
+        case!(api::submit_all),
         case!(api::more_tasks_than_capacity),
         case!(api::one_free_slot_is_enough),
         case!(api::payloads_of_all_sizes),

@@ -2,7 +2,9 @@
 
 mod support;
 
-use offspring::{Builder, Child, ErrorKind, Exit, JoinError, Signal, scope, spawn};
+use offspring::{
+    Builder, Child, Counter, ErrorKind, Exit, JoinError, Shared, Signal, join_all, scope, spawn,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::io::{Read, Write, pipe};
 use std::os::fd::AsFd;
@@ -27,6 +29,7 @@ fn main() {
         case!(timeouts_keep_the_handle),
         case!(dead_child_is_joined_though_a_grandchild_lives),
         case!(result_is_given_once),
+        case!(join_all_waits_for_all),
         case!(exit_leaves_the_result),
         case!(handles_work_from_several_threads),
         case!(signal_after_the_end_does_nothing),
@@ -254,6 +257,26 @@ fn result_is_given_once() {
     };
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(matches!(child.join(), Err(JoinError::Failed(_))));
+}
+
+/// Those behind the first failure, too; they end only when that one has been joined.
+fn join_all_waits_for_all() {
+    let ended = Shared::new(Counter::new("ended")).unwrap();
+    let first = spawn(|| std::process::exit(3)).unwrap();
+    let status = format!("/proc/{}/stat", first.pid());
+    let behind = || {
+        while std::fs::exists(&status).unwrap() {
+            std::thread::yield_now();
+        }
+        (0..100).for_each(|_| _ = ended.add(1));
+    };
+    let mut children = vec![first];
+    children.extend((0..3).map(|_| spawn(behind).unwrap()));
+    let error = join_all(children).unwrap_err();
+    assert_eq!(error.exit(), Some(&Exit::Code(3)));
+    assert_eq!((ended.get(), offspring::children().len()), (300, 0));
+    assert_eq!(join_all((0..3).map(|n| spawn(move || n).unwrap())).unwrap(), [0, 1, 2]);
+    assert_eq!(join_all(Vec::<Child<u8>>::new()).unwrap(), []);
 }
 
 fn exit_leaves_the_result() {

@@ -5,6 +5,10 @@
 
 mod support;
 
+#[path = "../benches/draw/mod.rs"]
+mod draw;
+#[path = "tidy/licences.rs"]
+mod licences;
 #[path = "tidy/papers.rs"]
 mod papers;
 #[path = "tidy/rules.rs"]
@@ -23,6 +27,27 @@ const UNSAFE_SITES_MAX: usize = 293;
 
 /// Folders of `src/` that hold a protocol.
 const PROTOCOLS: [&str; 6] = ["shm", "sync", "queue", "process", "par", "pool"];
+
+/// What a newcomer reads and runs, in this order: README, examples, tutorial, docs, source, tests. Each file is named in one before it, and
+/// each command in its own file or one before.
+const NEWCOMERS_PATH: [(&str, &[&str]); 16] = [
+    ("README.md", &["cargo run --release --example 01_counter_race", "cargo test"]),
+    ("examples/01_counter_race.rs", &[]),
+    ("examples/07_pool.rs", &[]),
+    ("examples/12_survive.rs", &[]),
+    ("docs/FROM_PYTHON.md", &["cargo run --example tutorial"]),
+    ("examples/tutorial/main.rs", &[]),
+    ("src/lib.rs", &["cargo doc --open"]),
+    ("docs/COMPARED.md", &[]),
+    ("docs/CRASH_SAFETY.md", &["cargo test --test kill_matrix", "cargo test --test random_death"]),
+    ("docs/PERFORMANCE.md", &["cargo bench --bench report"]),
+    ("benches/README.md", &["cargo bench --bench report -- --quick"]),
+    ("ARCHITECTURE.md", &[]),
+    ("src/sync/README.md", &[]),
+    ("src/sync/lock_core.rs", &[]),
+    ("tests/kill_matrix.rs", &[]),
+    ("models/README.md", &["models/run.sh", "models/loom.sh", "models/mutants.sh"]),
+];
 
 /// A README is one screen.
 const README_LINES_MAX: usize = 70;
@@ -43,11 +68,15 @@ fn main() {
         case!(protocols_are_explained),
         case!(no_file_is_dead),
         case!(tests_and_benches_are_declared),
+        case!(licences::dependencies_are_free_to_use),
+        case!(licences::expressions_are_understood),
         case!(changelog_names_the_version),
         case!(readme_names_the_compiler),
+        case!(what_pages_name_exists),
         case!(newcomers_path_exists),
         case!(readme_is_one_screen),
         case!(quotes_are_of_the_examples),
+        case!(performance_is_drawn_from_the_newest_record),
         case!(snippets::code_is_told_from_text),
         case!(snippets::every_rule_can_fail),
         case!(snippets::every_paper_rule_can_fail),
@@ -157,7 +186,7 @@ fn readme_names_the_compiler() {
     none(papers::compiler(&read("Cargo.toml"), &read("README.md")));
 }
 
-fn newcomers_path_exists() {
+fn what_pages_name_exists() {
     let mut pages = files("", &[".md"]);
     // The front page of the docs, and what a file's head sends its reader to.
     pages.extend(files("src/lib.rs", &["lib.rs"]));
@@ -166,12 +195,39 @@ fn newcomers_path_exists() {
     for path in ["README.md", "ARCHITECTURE.md", "LICENSE-MIT", "LICENSE-APACHE", ".ci/run"] {
         assert!(top().join(path).exists(), "{path} is missing");
     }
+    // The README leads to every page in docs/.
+    let readme = read("README.md");
+    for page in files("docs", &[".md"]) {
+        assert!(readme.contains(&format!("]({})", page.path)), "no way to {}", page.path);
+    }
+}
+
+fn newcomers_path_exists() {
+    none(papers::path(&NEWCOMERS_PATH, |file| fs::read_to_string(top().join(file)).ok()));
 }
 
 fn quotes_are_of_the_examples() {
     let page = "docs/FROM_PYTHON.md";
     none(papers::quotes(page, &read(page)));
     assert!(read("README.md").contains(page), "the newcomer's path leads there");
+}
+
+fn performance_is_drawn_from_the_newest_record() {
+    let drawn = draw::drawn(top()).expect("a record and the page");
+    assert!(drawn.len() > 5, "a page and its plots");
+    let advice = "is not what the newest record gives: cargo bench --bench report -- --draw";
+    for (path, text) in &drawn {
+        // As `--draw`, where nothing of the benchmarks has been built.
+        if std::env::var_os("OFFSPRING_BLESS").is_some() {
+            fs::write(top().join(path), text).expect("write a plot");
+        }
+        let found = fs::read_to_string(top().join(path)).unwrap_or_default();
+        assert!(found == *text, "{} {advice}", path.display());
+    }
+    for entry in fs::read_dir(top().join("docs/plots")).expect("plots") {
+        let path = std::path::Path::new("docs/plots").join(entry.expect("an entry").file_name());
+        assert!(drawn.iter().any(|file| file.0 == path), "{} is of no group", path.display());
+    }
 }
 
 fn readme_is_one_screen() {

@@ -10,6 +10,7 @@ pub(crate) mod spawn;
 pub(crate) mod sync;
 pub(crate) mod wait;
 
+pub(crate) use crate::draw::unit::Unit;
 use crate::support::size::Size;
 use crate::support::stats::{Series, median, spread};
 
@@ -37,42 +38,6 @@ pub(crate) enum Judged {
     Ratio,
     /// Our median by itself; the peer's stands beside it for comparison.
     Ours,
-}
-
-/// The unit of a row's samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
-    Nanoseconds,
-    PerSecond,
-    BytesPerSecond,
-    Share,
-    Bytes,
-}
-
-impl Unit {
-    /// The name in the JSON.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Unit::Nanoseconds => "ns",
-            Unit::PerSecond => "per second",
-            Unit::BytesPerSecond => "bytes per second",
-            Unit::Share => "min/max share",
-            Unit::Bytes => "bytes",
-        }
-    }
-
-    /// A figure as people read it.
-    pub(crate) fn show(self, value: f64) -> String {
-        match self {
-            Unit::Nanoseconds if value >= 1e5 => format!("{:.3} ms", value / 1e6),
-            Unit::Nanoseconds if value >= 1e3 => format!("{:.2} µs", value / 1e3),
-            Unit::Nanoseconds => format!("{value:.1} ns"),
-            Unit::PerSecond => format!("{:.2} M/s", value / 1e6),
-            Unit::BytesPerSecond => format!("{:.2} GB/s", value / 1e9),
-            Unit::Share => format!("{value:.2}"),
-            Unit::Bytes => format!("{value} B"),
-        }
-    }
 }
 
 /// One line of the report.

@@ -43,9 +43,13 @@ pub(crate) fn load() -> f64 {
 
 /// Today in UTC, as `2026-01-31`.
 pub(crate) fn date() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (year, month, day) = civil_from_days((seconds / 86_400) as i64);
+    let (year, month, day) = civil_from_days((seconds() / 86_400) as i64);
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// Seconds since 1970: which record of a day is the latest.
+pub(crate) fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The Gregorian date of a day count since 1970 (Howard Hinnant's `civil_from_days`).

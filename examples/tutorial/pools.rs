@@ -67,7 +67,7 @@ pub(crate) fn who() -> Done {
 /// As many workers as can run at once; each says so when it begins.
 pub(crate) fn cores() -> Done {
     let workers = available_workers();
-    let all_are_there = Shared::new(Barrier::new(workers as u32 + 1))?;
+    let all_are_there = Shared::new(Barrier::new(workers + 1))?;
     let at_the_start = all_are_there.clone();
     let pool = Pool::builder().workers(workers).initializer(move || {
         println!("{} is ready", current().name());

@@ -46,6 +46,14 @@ impl<R> ParError<R> {
     }
 
     /// The same, owned.
+    ///
+    /// ```
+    /// let partial = match offspring::par_map(&["1", "two", "3"], |text| text.parse::<u32>().unwrap()) {
+    ///     Ok(numbers) => numbers.into_iter().map(Some).collect(),
+    ///     Err(error) => error.into_partial(),
+    /// };
+    /// assert_eq!(partial, [Some(1), None, Some(3)]);
+    /// ```
     pub fn into_partial(self) -> Vec<Option<R>> {
         self.partial
     }
@@ -100,6 +108,16 @@ impl<R> std::error::Error for ParError<R> {
 }
 
 /// Neighbouring items that have no result for the same reason.
+///
+/// ```
+/// use offspring::{Exit, Par, Signal, par::Reason};
+/// let abort_at_2 = |n: &u32| if *n == 2 { std::process::abort() } else { *n };
+/// let error = Par::new().workers(1).chunk(1).map(&[1, 2, 3], abort_at_2).unwrap_err();
+/// let failure = &error.failures()[0];
+/// assert_eq!((failure.items(), failure.at()), (1..2, 1));
+/// assert!(matches!(failure.reason(), Reason::Died { .. }));
+/// assert_eq!(failure.exit(), Some(&Exit::Signal(Signal::ABRT)));
+/// ```
 #[derive(Debug)]
 pub struct Failure {
     items: Range<usize>,

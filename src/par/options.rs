@@ -59,6 +59,19 @@ impl Par {
     /// That saves a fork. But its items are not fenced off: what they change is changed here, an abort or an overflow of the stack
     /// in one ends this process, and a panic is printed by this process's hook before it becomes an error like the others (whose
     /// report then has no location). With one worker nothing is forked at all.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use offspring::{Par, SharedVec};
+    /// let words = ["to", "be", "or"];
+    /// let two = Par::new().workers(2).caller_works(true);
+    /// assert_eq!(two.map_plain(&words, |word| word.len())?, [2, 2, 2]);
+    /// assert_eq!(two.reduce(&words, || 0, |sum, word| sum + word.len(), |a, b| a + b)?, 6);
+    /// let mut squares = SharedVec::<u64>::zeroed(4)?;
+    /// two.for_each_chunk_mut(&mut squares, 1, |index, chunk| chunk[0] = (index * index) as u64)?;
+    /// assert_eq!(squares[..], [0, 1, 4, 9]);
+    /// # Ok(()) }
+    /// ```
     pub fn caller_works(mut self, caller_works: bool) -> Par {
         self.caller_works = caller_works;
         self

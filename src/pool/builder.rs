@@ -34,6 +34,28 @@ use std::time::Duration;
 /// assert_eq!(pool.map(|n: u32| n * n, 0..4).unwrap(), [0, 1, 4, 9]);
 /// # Ok(()) }
 /// ```
+///
+/// Workers that are forked when there is work, and end when there is none; each has read its dictionary before its first task, and may not
+/// map more than a gibibyte besides:
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use std::sync::OnceLock;
+/// use std::time::Duration;
+/// static WORDS: OnceLock<Vec<&str>> = OnceLock::new();
+/// let pool = offspring::Pool::builder()
+///     .workers(2)
+///     .capacity(64)
+///     .initializer(|| WORDS.set(vec!["to", "be"]).unwrap())
+///     .start_on_demand(true)
+///     .idle_timeout(Duration::from_secs(30))
+///     .restart_limit(3, Duration::from_secs(60))
+///     .memory_limit_per_worker(1 << 30)
+///     .build()?;
+/// let is_known = |word: String| WORDS.get().unwrap().contains(&word.as_str());
+/// assert_eq!(pool.map(is_known, ["be", "is"].map(String::from)).unwrap(), [true, false]);
+/// # Ok(()) }
+/// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct PoolBuilder {
     workers: Option<usize>,

@@ -24,6 +24,15 @@ impl Pool {
     ///
     /// # Errors
     /// If the pool has failed; the tasks have told that, too.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// let pool = offspring::Pool::new(2)?;
+    /// let task = pool.submit(|n: u32| n + 1, 1)?;
+    /// pool.shutdown()?;
+    /// assert_eq!(task.wait().unwrap(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn shutdown(self) -> Result<()> {
         self.close(Mode::Closing);
         self.join(Deadline::NEVER)
@@ -41,6 +50,22 @@ impl Pool {
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::pool::TaskError;
+    /// use offspring::{Event, Pool, Shared};
+    /// static BEGUN: std::sync::OnceLock<Shared<Event>> = std::sync::OnceLock::new();
+    /// let begun = BEGUN.get_or_init(|| Shared::new(Event::new()).unwrap());
+    /// let pool = Pool::new(1)?;
+    /// let runs = pool.submit(|()| BEGUN.get().unwrap().set(), ())?;
+    /// begun.wait();
+    /// let queued = pool.submit_all(|n: u32| n, 0..100)?;
+    /// pool.shutdown_now()?;
+    /// runs.wait().unwrap();
+    /// assert!(queued.into_iter().all(|task| matches!(task.wait(), Ok(_) | Err(TaskError::Cancelled))));
+    /// # Ok(()) }
+    /// ```
     pub fn shutdown_now(self) -> Result<()> {
         self.close(Mode::ClosingNow);
         self.join(Deadline::NEVER)
@@ -59,6 +84,16 @@ impl Pool {
     ///
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::pool::TaskError;
+    /// let pool = offspring::Pool::new(1)?;
+    /// let task = pool.submit(|()| -> () { loop { std::thread::park() } }, ())?;
+    /// pool.terminate(std::time::Duration::from_secs(1))?;
+    /// assert!(matches!(task.wait(), Err(TaskError::Cancelled)));
+    /// # Ok(()) }
+    /// ```
     pub fn terminate(self, grace: Duration) -> Result<()> {
         self.terminate_within(grace)
     }
@@ -67,6 +102,15 @@ impl Pool {
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for none, for more than 256 and more than there were at the beginning, and in another process.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// let pool = offspring::Pool::new(1)?;
+    /// pool.resize(3)?;
+    /// assert_eq!(pool.map(|n: u32| n, 0..10).unwrap().len(), 10);
+    /// assert!(pool.resize(0).is_err());
+    /// # Ok(()) }
+    /// ```
     pub fn resize(&self, workers: usize) -> Result<()> {
         self.check_owner()?;
         let shop = &self.desk.shop;

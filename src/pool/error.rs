@@ -112,6 +112,17 @@ impl std::error::Error for TaskError {}
 ///
 /// The news of a death comes from the kernel at once; how it came about can be asked when the dead process has been taken apart,
 /// which takes a few hundred microseconds, or some 40 ms for a gibibyte.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::{Exit, Signal};
+/// let pool = offspring::Pool::new(1)?;
+/// let task = pool.submit(|()| -> () { std::process::abort() }, ())?;
+/// let error = task.wait().unwrap_err();
+/// let death = error.worker_death().unwrap();
+/// assert_eq!((death.exit(), death.attempts()), (Some(Exit::Signal(Signal::ABRT)), 1));
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct WorkerDeath {
     shop: Arc<Shop>,

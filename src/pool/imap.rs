@@ -63,6 +63,14 @@ impl Pool {
     }
 
     /// As [`imap`](Self::imap), in the order in which results come.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// let pool = offspring::Pool::new(2)?;
+    /// let sum: u64 = pool.imap_unordered(|n: u64| n * n, 1..=10).map(|result| result.unwrap()).sum();
+    /// assert_eq!(sum, 385);
+    /// # Ok(()) }
+    /// ```
     pub fn imap_unordered<F, A, R, I>(&self, f: F, items: I) -> Imap<'_, I::IntoIter, R>
     where
         F: Fn(A) -> R + Copy,

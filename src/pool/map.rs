@@ -54,18 +54,51 @@ impl MapOptions {
     }
 
     /// For `imap`: how many chunks are under way at most. By default twice as many as workers.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::pool::MapOptions;
+    /// let pool = offspring::Pool::new(2)?;
+    /// let mut pulled = 0;
+    /// let items = (0..100u64).inspect(|_| pulled += 1);
+    /// let first = pool.imap_with(MapOptions::new().window(4), |n: u64| n, items).next();
+    /// assert!(matches!(first, Some(Ok(0))));
+    /// assert!(pulled <= 5);
+    /// # Ok(()) }
+    /// ```
     pub fn window(mut self, chunks: usize) -> MapOptions {
         self.window = Some(chunks.max(1));
         self
     }
 
     /// For `map`: after the first error nothing more is begun. Those that are not tried are [cancelled](TaskError::Cancelled).
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::pool::{MapOptions, TaskError};
+    /// let pool = offspring::Pool::new(1)?;
+    /// let options = MapOptions::new().chunk(1).stop_at_error(true);
+    /// let error = pool.map_with(options, |n: u32| 1 / n, [1, 0, 1]).unwrap_err();
+    /// assert!(matches!(error, TaskError::Panicked(_)));
+    /// # Ok(()) }
+    /// ```
     pub fn stop_at_error(mut self, stop: bool) -> MapOptions {
         self.stop_at_error = stop;
         self
     }
 
     /// Deadline and retries of each chunk's task.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::pool::{MapOptions, TaskOptions};
+    /// let pool = offspring::Pool::new(2)?;
+    /// let twice = MapOptions::new().chunk(1).task(TaskOptions::new().retries(1));
+    /// let unreliable = |n: u32| if n == 3 { std::process::abort() } else { n };
+    /// let error = pool.map_with(twice, unreliable, 0..6).unwrap_err();
+    /// assert_eq!(error.worker_death().unwrap().attempts(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn task(mut self, options: TaskOptions) -> MapOptions {
         self.task = options;
         self

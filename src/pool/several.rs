@@ -91,6 +91,22 @@ pub struct AsCompleted<R> {
 
 impl<R> AsCompleted<R> {
     /// Ends at `deadline`, whatever is done by then; [`into_rest`](Self::into_rest) gives the others.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use std::time::{Duration, Instant};
+    /// let pool = offspring::Pool::new(2)?;
+    /// let quick_or_not = |n: u32| if n == 0 { loop { std::thread::park() } } else { n };
+    /// let tasks = pool.submit_all(quick_or_not, [1, 0])?;
+    /// let mut done = offspring::pool::as_completed(tasks).until(Instant::now() + Duration::from_millis(300));
+    /// while let Some((place, result)) = done.next() {
+    ///     assert_eq!((place, result.unwrap()), (0, 1));
+    /// }
+    /// for task in done.into_rest() {
+    ///     task.cancel();
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn until(mut self, deadline: Instant) -> AsCompleted<R> {
         self.deadline = Deadline::at(deadline);
         self

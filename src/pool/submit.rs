@@ -105,6 +105,17 @@ impl TaskOptions {
     }
 
     /// The task must be done at `deadline`, else it is [timed out](TaskError::TimedOut), whether it runs (its worker is killed then) or not.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::pool::TaskOptions;
+    /// use std::time::{Duration, Instant};
+    /// let pool = offspring::Pool::new(1)?;
+    /// let tea_time = Instant::now() + Duration::from_secs(60);
+    /// let options = TaskOptions::new().deadline(tea_time);
+    /// assert_eq!(pool.submit_with(options, |n: u32| n + 1, 1)?.wait().unwrap(), 2);
+    /// # Ok(()) }
+    /// ```
     pub fn deadline(mut self, deadline: Instant) -> TaskOptions {
         self.deadline = Some(deadline);
         self
@@ -175,6 +186,37 @@ impl Pool {
         let submit = |bytes: &[u8]| self.submit_ticket(options, job, bytes, None);
         let ticket = self.encoded(&argument, submit)??;
         Ok(Task::new(&self.desk, ticket))
+    }
+
+    /// Queues `f(argument)` for each argument; the tasks in their order. As [`submit`](Self::submit) in a loop: it blocks while the pool is full.
+    /// For all the results at once there is [`map`](Self::map), which is faster.
+    ///
+    /// # Errors
+    /// That of the first [`submit`](Self::submit) that failed. The tasks before it run; their outcomes are dropped.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = offspring::Pool::new(2)?;
+    /// let tasks = pool.submit_all(|n: u32| 12 / n, [3, 0, 4])?;
+    /// for (place, result) in offspring::pool::as_completed(tasks) {
+    ///     match result {
+    ///         Ok(quotient) => assert_eq!(quotient, [4, 0, 3][place]),
+    ///         Err(error) => assert_eq!(error.panic().unwrap().message(), "attempt to divide by zero"),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn submit_all<F, A, R>(
+        &self,
+        f: F,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Task<R>>>
+    where
+        F: Fn(A) -> R + Copy,
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        arguments.into_iter().map(|argument| self.submit(f, argument)).collect()
     }
 
     /// Runs `f(argument)` in a worker and waits for it.

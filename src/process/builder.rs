@@ -94,6 +94,24 @@ impl Builder {
     }
 
     /// Whether the child lives on when its parent dies. By default it is SIGKILLed then, and its own children with it.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{Builder, simplex, spawn};
+    /// let (words, from_grandchild) = simplex::<String>()?;
+    /// let (go, told_to_go) = simplex::<()>()?;
+    /// let parent = spawn(move || {
+    ///     Builder::new().outlive_parent(true).spawn(move || {
+    ///         told_to_go.recv().unwrap();
+    ///         words.send("my parent has gone".to_owned()).unwrap();
+    ///     }).unwrap();
+    ///     std::process::abort()
+    /// })?;
+    /// let _: offspring::JoinError = parent.join().map(|()| ()).unwrap_err();
+    /// go.send(()).unwrap();
+    /// assert_eq!(from_grandchild.recv().unwrap(), "my parent has gone");
+    /// # Ok(()) }
+    /// ```
     pub fn outlive_parent(mut self, outlive_parent: bool) -> Builder {
         self.outlive_parent = outlive_parent;
         self
@@ -110,6 +128,19 @@ impl Builder {
     /// that another thread may have been using at that moment.
     ///
     /// [`ForkServer`](crate::ForkServer), started before the threads, has no such condition.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use std::sync::mpsc::channel;
+    /// let (stop, stopped) = channel::<()>();
+    /// let thread = std::thread::spawn(move || stopped.recv());
+    /// // SAFETY: that thread sleeps in a receive; the child uses nothing that it could hold.
+    /// let builder = unsafe { offspring::Builder::new().allow_threads() };
+    /// assert_eq!(builder.spawn(|| 6 * 7)?.join().unwrap(), 42);
+    /// drop(stop);
+    /// let _ = thread.join();
+    /// # Ok(()) }
+    /// ```
     #[expect(unsafe_code, reason = "the caller answers for the other threads")]
     pub unsafe fn allow_threads(mut self) -> Builder {
         self.allow_threads = true;

@@ -79,6 +79,15 @@ impl<R> Child<R> {
     ///
     /// # Errors
     /// If this process may not send signals to it (it has changed its user). None if it has ended already.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{Exit, Signal, spawn};
+    /// let child = spawn(|| -> () { loop { std::thread::park() } })?;
+    /// child.terminate()?;
+    /// assert_eq!(child.join().unwrap_err().exit(), Some(&Exit::Signal(Signal::TERM)));
+    /// # Ok(()) }
+    /// ```
     pub fn terminate(&self) -> Result<()> {
         self.signal(Signal::TERM)
     }
@@ -95,6 +104,16 @@ impl<R> Child<R> {
     ///
     /// # Errors
     /// As [`terminate`](Self::terminate).
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{Signal, spawn};
+    /// let child = spawn(|| 7)?;
+    /// child.signal(Signal::STOP)?; // it holds still, if it has not ended yet
+    /// child.signal(Signal::CONT)?;
+    /// assert_eq!(child.join().unwrap(), 7);
+    /// # Ok(()) }
+    /// ```
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.record.signal(signal)
     }
@@ -115,6 +134,19 @@ impl<R: DeserializeOwned> Child<R> {
     /// As [`join`](Self::join), if the child has ended; `None` while it runs.
     ///
     /// The result is given once: a join after one that gave `Some` is an error. This holds for the three that follow.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// let child = offspring::spawn(|| 7)?;
+    /// let result = loop {
+    ///     match child.try_join() {
+    ///         Some(result) => break result,
+    ///         None => std::thread::yield_now(), // something useful
+    ///     }
+    /// };
+    /// assert_eq!(result.unwrap(), 7);
+    /// # Ok(()) }
+    /// ```
     pub fn try_join(&self) -> Option<std::result::Result<R, JoinError>> {
         self.answer(self.record.try_wait())
     }

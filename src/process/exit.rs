@@ -50,6 +50,7 @@ impl fmt::Display for Exit {
 /// use offspring::Signal;
 /// assert_eq!(Signal::TERM.name(), "SIGTERM");
 /// assert_eq!(Signal::new(9), Some(Signal::KILL));
+/// assert_eq!(Signal::KILL.number(), 9);
 /// assert_eq!(Signal::new(0), None);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,6 +140,18 @@ impl fmt::Debug for Signal {
 }
 
 /// Why a join gave no result.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::{Exit, JoinError, Signal, spawn};
+/// match spawn(|| -> u32 { std::process::abort() })?.join() {
+///     Ok(number) => println!("{number}"),
+///     Err(JoinError::Exited(Exit::Panicked(report))) => println!("it panicked: {report}"),
+///     Err(JoinError::Exited(exit)) => assert_eq!(exit, Exit::Signal(Signal::ABRT)),
+///     Err(error) => println!("no result: {error}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {

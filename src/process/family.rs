@@ -154,7 +154,7 @@ impl Family {
     }
 }
 
-/// This process, as its tree knows it.
+/// This process, as its tree knows it; from [`current`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Current {
     process: ProcessInfo,

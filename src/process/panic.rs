@@ -15,7 +15,8 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A process of the tree, by pid and name.
+/// A process of the tree, by pid and name: one of [`children`](crate::children), the parent of [`current`](crate::current), the one of a
+/// [`PanicReport`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProcessInfo {
     pid: u32,
@@ -44,7 +45,7 @@ impl fmt::Display for ProcessInfo {
     }
 }
 
-/// Where in the source a panic began.
+/// Where in the source a panic began; from a [`PanicReport`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PanicLocation {
     file: String,

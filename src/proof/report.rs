@@ -4,7 +4,7 @@ use super::outcome::{Fault, Outcome};
 use super::scenario::Verdict;
 use std::fmt::{self, Write};
 
-/// The result of one scenario.
+/// The result of one [`Scenario`](super::Scenario).
 #[derive(Clone, Debug)]
 #[must_use = "a report may hold failures"]
 pub struct Report {
@@ -18,7 +18,7 @@ pub struct Report {
     pub(super) failures: Vec<Failure>,
 }
 
-/// A death that the survivors did not get over.
+/// A death that the survivors did not get over; from a [`Scenario`](super::Scenario)'s report.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// In a double fault, after how many instructions the first victim died; `None` for its end marker.

@@ -5,7 +5,7 @@ use super::scene::{SEATS, Scene};
 use std::fmt;
 use std::time::Duration;
 
-/// What a check says: how much of the victim's work took effect (0, or the number of messages, say), or a broken promise.
+/// What a [`Scenario`]'s check says: how much of the victim's work took effect (0, or the number of messages, say), or a broken promise.
 ///
 /// Without bystanders the effect may only grow with the kill point: a step that is done stays done.
 pub type Verdict = Result<u64, Fault>;
@@ -28,6 +28,64 @@ pub(super) type Role<S, R = ()> = Box<dyn Fn(&S, &Scene) -> R>;
 /// turned off in this process by [`run`](Scenario::run), so that nothing hides a lost wake-up.
 ///
 /// See the [module](super) for an example.
+///
+/// A double fault, with somebody who sleeps: the first victim adds under the lock, the second one who would recover from its death
+/// is killed too, and a third still gets the lock.
+///
+/// ```standalone_crate
+/// use offspring::proof::{Fault, Outcome, Scenario, Table};
+/// use offspring::{LockError, Mutex, MutexGuard, Shared};
+/// use std::time::Duration;
+///
+/// fn lock(sum: &Mutex<u64>) -> MutexGuard<'_, u64> {
+///     match sum.lock() {
+///         Ok(guard) => guard,
+///         Err(LockError::OwnerDied(died)) => died.recover(),
+///         Err(error) => panic!("{error}"),
+///     }
+/// }
+///
+/// # fn main() -> offspring::Result<()> {
+/// let report = Scenario::new("add, twice killed", || Shared::new(Mutex::new(0u64)).unwrap())
+///     .bystander("waits", |sum, scene| {
+///         scene.hold();
+///         *lock(sum) += 1;
+///         scene.log(7);
+///     })
+///     .first_victim(40, |sum, scene| {
+///         scene.begin();
+///         *lock(sum) += 1;
+///         scene.end();
+///     })
+///     .victim(|sum, scene| {
+///         scene.note(0, 1);
+///         scene.begin();
+///         *lock(sum) += 1;
+///         scene.end();
+///     })
+///     .settles(|_, scene| scene.has_ended(0))
+///     .check(|sum, scene| {
+///         if scene.noted(0) != 1 || scene.logged() != [7] {
+///             return Err(Fault::lost("a note"));
+///         }
+///         match *lock(sum) {
+///             0 => Err(Fault::lost("what the bystander added")),
+///             added @ 1..=3 => Ok(added),
+///             added => Err(Fault::doubled(format!("{added} of 3"))),
+///         }
+///     })
+///     .every(20)
+///     .visits(1)
+///     .deadline(Duration::from_secs(10))
+///     .failures_max(1)
+///     .run()?;
+/// assert_eq!(report.count(Outcome::Ok), report.kill_points());
+/// let mut table = Table::default();
+/// table.push(report);
+/// println!("{table}");
+/// assert_eq!(table.reports()[0].scenario(), "add, twice killed");
+/// # Ok(()) }
+/// ```
 #[must_use = "a scenario does nothing before `run`"]
 pub struct Scenario<S> {
     pub(super) name: String,
@@ -142,6 +200,32 @@ impl<S> Scenario<S> {
 
     /// Holds the victim at each point instead of killing it: the others run until they end or sleep, then the victim goes on
     /// to its end. This finds wake-ups that are lost although nobody dies.
+    ///
+    /// ```standalone_crate
+    /// use offspring::proof::{Fault, Scenario};
+    /// use offspring::{Mutex, Shared};
+    /// # fn main() -> offspring::Result<()> {
+    /// let report = Scenario::new("unlock, held up", || Shared::new(Mutex::new(0u64)).unwrap())
+    ///     .follower("waits", |sum, _| *sum.lock().unwrap() += 1)
+    ///     .victim(|sum, scene| {
+    ///         let guard = sum.lock().unwrap();
+    ///         scene.begin();
+    ///         drop(guard);
+    ///         scene.end();
+    ///     })
+    ///     .check(|sum, scene| {
+    ///         scene.await_ended(1);
+    ///         match *sum.lock().unwrap() {
+    ///             1 => Ok(1),
+    ///             sum => Err(Fault::lost(format!("the sum is {sum}"))),
+    ///         }
+    ///     })
+    ///     .every(10)
+    ///     .pauses()
+    ///     .run()?;
+    /// assert!(report.is_ok(), "{:?}", report.failures());
+    /// # Ok(()) }
+    /// ```
     pub fn pauses(mut self) -> Self {
         self.pauses = true;
         self

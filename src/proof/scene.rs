@@ -45,7 +45,7 @@ struct Board {
 // SAFETY: atomics alone.
 unsafe impl ShmSafe for Board {}
 
-/// The stage of a scenario, as one of its processes sees it.
+/// The stage of a [`Scenario`](super::Scenario), as one of its processes sees it.
 ///
 /// The victim marks what is to be proved with [`begin`](Scene::begin) and [`end`](Scene::end); a bystander may wait with
 /// [`hold`](Scene::hold) for the victim's death; all of them can leave [`note`](Scene::note)s for the check.

@@ -74,7 +74,7 @@ impl<T> fmt::Display for SendError<T> {
 
 impl<T> std::error::Error for SendError<T> {}
 
-/// The queue was closed before all messages were sent; the first [`sent`](Self::sent) of them were.
+/// A [`send_many`](crate::RingQueue::send_many) found the queue closed before all messages were sent; the first [`sent`](Self::sent) of them were.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SendManyError {
     pub(crate) sent: usize,
@@ -105,7 +105,8 @@ error_with_message! {
 }
 
 error_with_message! {
-    /// Why `send_timeout` or `send_deadline` did not send; the message comes back.
+    /// Why `send_timeout` or `send_deadline` did not send; the message comes back, as from
+    /// [`try_send`](crate::RingQueue::try_send).
     SendTimeoutError,
     /// The queue was full until the deadline.
     Timeout: "timed out sending on a full queue",

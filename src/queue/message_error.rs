@@ -7,6 +7,20 @@ use std::any::type_name;
 use std::fmt;
 
 /// Why a queue did not take a message.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::queue::NotSent;
+/// let messages = offspring::Queue::<String>::with_capacity_bytes(4096)?;
+/// let novel = "x".repeat(1 << 20);
+/// let unsent = messages.try_send(novel).unwrap_err();
+/// match unsent.reason() {
+///     NotSent::TooLarge { max_bytes, .. } => assert_eq!(*max_bytes, messages.max_message_bytes()),
+///     other => panic!("{other}"),
+/// }
+/// assert_eq!(unsent.into_inner().len(), 1 << 20);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum NotSent {
@@ -51,7 +65,7 @@ impl fmt::Display for NotSent {
 
 impl std::error::Error for NotSent {}
 
-/// A message that a queue did not take, and why.
+/// A message that a queue did not take, and why: see [`NotSent`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Unsent<T> {
     pub(crate) message: T,
@@ -85,6 +99,16 @@ impl<T> fmt::Display for Unsent<T> {
 impl<T> std::error::Error for Unsent<T> {}
 
 /// Why nothing was received from a queue.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::queue::NotReceived;
+/// let messages = offspring::Queue::<String>::new()?;
+/// assert_eq!(messages.try_recv(), Err(NotReceived::Empty));
+/// messages.close();
+/// assert_eq!(messages.recv(), Err(NotReceived::Closed));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum NotReceived {

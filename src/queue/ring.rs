@@ -102,6 +102,17 @@ impl<T: Plain> RingQueue<T> {
     ///
     /// # Errors
     /// As [`new`](Self::new), and [`OutOfMemory`](ErrorKind::OutOfMemory) if the region has no room left.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{Event, Region, RingQueue};
+    /// let region = Region::new(64 << 10)?;
+    /// let numbers = RingQueue::<u64>::in_region(&region, 100)?;
+    /// let words = RingQueue::<[u8; 16]>::in_region(&region, 10)?;
+    /// let done = region.place(Event::new())?;
+    /// assert_eq!((numbers.capacity(), words.capacity(), done.is_set()), (100, 10, false));
+    /// # Ok(()) }
+    /// ```
     pub fn in_region(region: &Region, capacity: usize) -> Result<RingQueue<T>> {
         Self::check(capacity)?;
         let core = region.place(RingCore::new(capacity as u64))?;
@@ -136,6 +147,18 @@ impl<T: Plain> RingQueue<T> {
     /// # Errors
     /// [`Full`](TrySendError::Full) if there is none or another process holds the sending end, [`Closed`](TrySendError::Closed);
     /// the message comes back.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::queue::{TryRecvError, TrySendError};
+    /// let numbers = offspring::RingQueue::<u32>::new(1)?;
+    /// assert_eq!(numbers.try_recv(), Err(TryRecvError::Empty));
+    /// numbers.try_send(1).unwrap();
+    /// let full = numbers.try_send(2).unwrap_err();
+    /// assert!(matches!(full, TrySendError::Full(2)));
+    /// assert_eq!(full.into_inner(), 2);
+    /// # Ok(()) }
+    /// ```
     #[inline]
     pub fn try_send(&self, value: T) -> std::result::Result<(), TrySendError<T>> {
         self.send_one(value, Patience::None).map_err(|failed| match failed {
@@ -194,6 +217,18 @@ impl<T: Plain> RingQueue<T> {
     ///
     /// # Errors
     /// The queue was closed; the error says how many had been sent.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// let numbers = offspring::RingQueue::<u32>::new(64)?;
+    /// numbers.send_many(&[1, 2, 3]).unwrap();
+    /// numbers.close();
+    /// assert_eq!(numbers.send_many(&[4]).unwrap_err().sent(), 0);
+    /// let mut got = Vec::new();
+    /// assert_eq!(numbers.recv_many(&mut got, 2), Ok(2));
+    /// assert_eq!((got, numbers.len()), (vec![1, 2], 1));
+    /// # Ok(()) }
+    /// ```
     pub fn send_many(&self, values: &[T]) -> std::result::Result<(), SendManyError> {
         let patience = Patience::Until(Deadline::NEVER);
         let mut sent = 0;
@@ -328,6 +363,17 @@ impl<T: Plain> RingQueue<T> {
 
     /// Closes the queue, for all handles in all processes: sends fail from now on, receives end once it is empty, and whoever
     /// waits is woken. Closing again does nothing.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::queue::{RecvError, SendError};
+    /// let numbers = offspring::RingQueue::<u32>::new(4)?;
+    /// numbers.send(1).unwrap();
+    /// numbers.close();
+    /// assert_eq!(numbers.send(2), Err(SendError(2)));
+    /// assert_eq!((numbers.recv(), numbers.recv()), (Ok(1), Err(RecvError)));
+    /// # Ok(()) }
+    /// ```
     pub fn close(&self) {
         let me = roster::me();
         match &self.bell {

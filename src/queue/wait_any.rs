@@ -44,6 +44,17 @@ pub fn wait_any(things: &[&dyn AsFd]) -> Result<Vec<usize>> {
 ///
 /// # Errors
 /// As [`wait_any`], but nothing is nothing.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use std::time::Duration;
+/// let (sender, receiver) = offspring::simplex::<u32>()?;
+/// assert!(offspring::try_wait_any(&[&receiver])?.is_empty());
+/// assert!(offspring::wait_any_timeout(&[&receiver], Duration::from_millis(1))?.is_empty());
+/// sender.send(7).unwrap();
+/// assert_eq!(offspring::try_wait_any(&[&receiver])?, [0]);
+/// # Ok(()) }
+/// ```
 pub fn try_wait_any(things: &[&dyn AsFd]) -> Result<Vec<usize>> {
     wait(things, Deadline::after(Duration::ZERO))
 }
@@ -56,7 +67,7 @@ pub fn wait_any_timeout(things: &[&dyn AsFd], timeout: Duration) -> Result<Vec<u
     wait(things, Deadline::after(timeout))
 }
 
-/// As [`wait_any_timeout`], with an instant.
+/// As [`wait_any_timeout`] and [`try_wait_any`], with an instant.
 ///
 /// # Errors
 /// As [`try_wait_any`].

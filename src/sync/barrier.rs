@@ -41,14 +41,29 @@ pub struct Barrier {
 // `barrier_core` handles.
 unsafe impl ShmSafe for Barrier {}
 
-/// What a completed round says to one of its parties.
+/// What a completed round of a [`Barrier`] says to one of its parties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult {
-    index: u32,
-    parties: u32,
+    index: usize,
+    parties: usize,
 }
 
 /// Why a round was broken.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::sync::BarrierError;
+/// use offspring::{Barrier, Shared, spawn};
+/// let barrier = Shared::new(Barrier::new(2))?;
+/// let child = spawn(|| barrier.wait().unwrap_err().to_string())?;
+/// while barrier.waiting() == 0 {
+///     std::thread::yield_now();
+/// }
+/// barrier.abort();
+/// assert_eq!(child.join().unwrap(), "wait at a barrier: it was aborted");
+/// assert_eq!(barrier.wait(), Err(BarrierError::Aborted));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BarrierError {
     /// This party died while it waited.
@@ -70,18 +85,18 @@ pub struct Party {
 
 impl Barrier {
     /// The most parties that a barrier can have.
-    pub const MAX_PARTIES: u32 = PARTIES_MAX as u32;
+    pub const MAX_PARTIES: usize = PARTIES_MAX;
 
     /// A barrier for so many parties.
     ///
     /// # Panics
     /// If `parties` is 0 or more than [`MAX_PARTIES`](Self::MAX_PARTIES).
-    pub const fn new(parties: u32) -> Barrier {
+    pub const fn new(parties: usize) -> Barrier {
         assert!(
             parties != 0 && parties <= Self::MAX_PARTIES,
             "expected 1 to Barrier::MAX_PARTIES parties"
         );
-        Barrier { core: BarrierCore::new(parties) }
+        Barrier { core: BarrierCore::new(parties as u32) }
     }
 
     /// Arrives; blocks until all have arrived, or the round is broken.
@@ -111,7 +126,7 @@ impl Barrier {
     fn wait_until(&self, deadline: Deadline) -> Result<BarrierWaitResult, BarrierError> {
         let parties = self.parties();
         match self.core.wait(&Linux, roster::me(), deadline) {
-            Ok(index) => Ok(BarrierWaitResult { index, parties }),
+            Ok(index) => Ok(BarrierWaitResult { index: index as usize, parties }),
             Err(Broken::Died(id)) => Err(BarrierError::Died(Party::of(id))),
             Err(Broken::TimedOut) => Err(BarrierError::TimedOut),
             Err(Broken::Aborted) => Err(BarrierError::Aborted),
@@ -128,15 +143,27 @@ impl Barrier {
 
     /// Makes the barrier new: not broken, and nobody waits. Those who wait leave with [`BarrierError::Reset`], also if they
     /// have only just called `wait`.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::sync::BarrierError;
+    /// use std::time::Duration;
+    /// let barrier = offspring::Barrier::new(2);
+    /// assert_eq!(barrier.wait_timeout(Duration::from_millis(1)), Err(BarrierError::TimedOut));
+    /// assert!(barrier.is_broken());
+    /// barrier.reset();
+    /// assert_eq!((barrier.is_broken(), barrier.waiting(), barrier.parties()), (false, 0, 2));
+    /// # Ok(()) }
+    /// ```
     pub fn reset(&self) {
         roster::me();
         self.core.reset(&Linux);
     }
 
     /// How many parties wait; 0 if the barrier is broken.
-    pub fn waiting(&self) -> u32 {
+    pub fn waiting(&self) -> usize {
         roster::me();
-        self.core.waiting(&Linux).unwrap_or(0)
+        self.core.waiting(&Linux).unwrap_or(0) as usize
     }
 
     /// Whether the barrier is broken; a dead party that waits breaks it now, if nobody has noticed before.
@@ -146,8 +173,8 @@ impl Barrier {
     }
 
     /// How many parties it takes.
-    pub fn parties(&self) -> u32 {
-        self.core.parties()
+    pub fn parties(&self) -> usize {
+        self.core.parties() as usize
     }
 }
 
@@ -158,7 +185,7 @@ impl BarrierWaitResult {
     }
 
     /// How many had arrived before: 0 for the first party, the number of parties less 1 for the leader. No two are equal.
-    pub fn index(&self) -> u32 {
+    pub fn index(&self) -> usize {
         self.index
     }
 }

@@ -61,6 +61,16 @@ pub struct Condvar {
 unsafe impl ShmSafe for Condvar {}
 
 /// Whether a wait ended because its time was over.
+///
+/// ```
+/// use offspring::{Condvar, Mutex};
+/// use std::time::Duration;
+/// let (ready, changed) = (Mutex::new(0u8), Condvar::new());
+/// let guard = ready.lock().unwrap();
+/// let (guard, result) =
+///     changed.wait_timeout_while(guard, Duration::from_millis(1), |ready| *ready == 0).unwrap();
+/// assert!(result.timed_out() && *guard == 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitTimeoutResult {
     timed_out: bool,
@@ -185,6 +195,21 @@ impl Condvar {
     }
 
     /// Wakes all who wait. Never blocks; with or without the lock.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{Condvar, Mutex, Shared, join_all, spawn};
+    /// let gate = Shared::new((Mutex::new(0u8), Condvar::new()))?;
+    /// let waits = || {
+    ///     let (open, changed) = &*gate;
+    ///     drop(changed.wait_while(open.lock().unwrap(), |open| *open == 0).unwrap());
+    /// };
+    /// let children = vec![spawn(waits)?, spawn(waits)?];
+    /// *gate.0.lock().unwrap() = 1;
+    /// gate.1.notify_all();
+    /// join_all(children).unwrap();
+    /// # Ok(()) }
+    /// ```
     #[inline]
     pub fn notify_all(&self) {
         if !self.core.is_quiet() {

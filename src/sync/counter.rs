@@ -54,6 +54,12 @@ impl Counter {
     }
 
     /// Sets the total to 0 and returns what it was.
+    ///
+    /// ```
+    /// let errors = offspring::Counter::new("errors");
+    /// errors.add(3);
+    /// assert_eq!((errors.reset(), errors.get()), (3, 0));
+    /// ```
     pub fn reset(&self) -> u64 {
         self.total.swap(0, Ordering::Relaxed)
     }

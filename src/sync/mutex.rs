@@ -94,6 +94,9 @@ impl<T: Pod> Mutex<T> {
 
     /// Locks; blocks until the lock is free.
     ///
+    /// The lock is held until the guard is dropped: `let _ = lock.lock()` gives it back at once, `let _guard = lock.lock()` at the end of the
+    /// block. (Clippy's `let_underscore_lock` knows the locks of `std` and `parking_lot`, not this one.)
+    ///
     /// # Errors
     /// [`LockError::OwnerDied`], with the lock held, if the last owner died or panicked and nobody has recovered since.
     ///
@@ -110,6 +113,17 @@ impl<T: Pod> Mutex<T> {
     ///
     /// # Errors
     /// [`LockError::WouldBlock`] if a living thread holds the lock, this one included; else as [`lock`](Self::lock).
+    ///
+    /// ```
+    /// use offspring::{LockError, Mutex};
+    /// let lock = Mutex::new(0u32);
+    /// let guard = lock.lock().unwrap();
+    /// std::thread::scope(|threads| {
+    ///     threads.spawn(|| assert!(matches!(lock.try_lock(), Err(LockError::WouldBlock))));
+    /// });
+    /// drop(guard);
+    /// assert!(lock.try_lock().is_ok());
+    /// ```
     #[inline]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
         let me = roster::me();
@@ -144,6 +158,12 @@ impl<T: Pod> Mutex<T> {
     }
 
     /// The data, without locking: nobody else can have a reference.
+    ///
+    /// ```
+    /// let mut lock = offspring::Mutex::new(1u32);
+    /// *lock.get_mut() = 2; // nobody else can have it
+    /// assert_eq!(*lock.lock().unwrap(), 2);
+    /// ```
     pub fn get_mut(&mut self) -> &mut T {
         // SAFETY: `&mut self` is the only reference in this process, and a value that other processes map is behind a
         // `Shared`, which never gives out `&mut`.

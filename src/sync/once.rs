@@ -92,6 +92,13 @@ impl<T: Pod> OnceLock<T> {
     ///
     /// # Panics
     /// As [`get_or_init`](Self::get_or_init).
+    ///
+    /// ```
+    /// let port = offspring::OnceLock::<u16>::new();
+    /// assert!(port.get_or_try_init(|| "none".parse()).is_err());
+    /// assert_eq!(port.get_or_try_init(|| "80".parse()), Ok::<_, std::num::ParseIntError>(&80));
+    /// assert_eq!(port.get(), Some(&80));
+    /// ```
     #[inline]
     pub fn get_or_try_init<E>(&self, compute: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         match self.get() {

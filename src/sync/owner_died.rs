@@ -39,13 +39,31 @@ pub enum LockError<'a, T: Pod, G = MutexGuard<'a, T>> {
 ///
 /// The data is what that owner left, perhaps half-written. Look at it, repair it, and call [`recover`](Self::recover). Dropping
 /// this instead unlocks and leaves the news to the next owner; so does dying.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::{Builder, LockError, Mutex, Shared};
+/// let pair = Shared::new(Mutex::new([1, 1]))?;
+/// let child = Builder::new().name("careless").spawn(|| {
+///     let mut pair = pair.lock().unwrap();
+///     pair[0] = 2;
+///     if pair[1] == 1 { panic!("in the middle") }
+/// })?;
+/// assert!(child.join().is_err());
+/// let Err(LockError::OwnerDied(mut died)) = pair.lock() else { panic!("expected a dead owner") };
+/// assert_eq!((died.owner().name(), died.owner().panicked(), *died.get()), ("careless", true, [2, 1]));
+/// died.get_mut()[1] = 2;
+/// drop(died.recover());
+/// assert_eq!(*pair.lock().unwrap(), [2, 2]);
+/// # Ok(()) }
+/// ```
 #[must_use = "dropping this leaves the mark for the next owner"]
 pub struct OwnerDied<'a, T: Pod, G = MutexGuard<'a, T>> {
     guard: G,
     _lock: PhantomData<&'a T>,
 }
 
-/// Who died, or panicked, with a lock.
+/// Who died, or panicked, with a lock; from [`OwnerDied`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     pid: Option<u32>,

@@ -164,6 +164,21 @@ impl<T: Pod> Recover for RwLockWriteGuard<'_, T> {
 
 impl<'a, T: Pod> OwnerDied<'a, T, RwLockReadGuard<'a, T>> {
     /// The share, with the data as the dead writer left it. The news stays for the others.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{LockError, RwLock, Shared, spawn};
+    /// let pair = Shared::new(RwLock::new([1, 1]))?;
+    /// let writer = spawn(|| -> () {
+    ///     let mut pair = pair.write().unwrap();
+    ///     pair[0] = 2;
+    ///     std::process::abort()
+    /// })?;
+    /// assert!(writer.join().is_err());
+    /// let Err(LockError::OwnerDied(died)) = pair.read() else { panic!("expected a dead writer") };
+    /// assert_eq!(*died.into_guard(), [2, 1]); // to look at; a writer repairs
+    /// # Ok(()) }
+    /// ```
     pub fn into_guard(self) -> RwLockReadGuard<'a, T> {
         self.into_inner()
     }

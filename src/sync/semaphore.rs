@@ -71,6 +71,15 @@ pub struct Permit<'a> {
 unsafe impl Sync for Permit<'_> {}
 
 /// Why no permit was acquired.
+///
+/// ```
+/// use offspring::{Semaphore, sync::AcquireError};
+/// use std::time::Duration;
+/// let semaphore = Semaphore::new(0);
+/// assert_eq!(semaphore.try_acquire().err(), Some(AcquireError::NoPermits));
+/// let timed_out = semaphore.acquire_timeout(Duration::from_millis(1)).err();
+/// assert_eq!(timed_out, Some(AcquireError::TimedOut));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
     /// `try_acquire`: none is available, or 120 other threads hold some.
@@ -162,6 +171,18 @@ impl Permit<'_> {
     ///
     /// # Panics
     /// If this permit was inherited by fork: it is the parent's.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{Semaphore, Shared, spawn};
+    /// let arrived = Shared::new(Semaphore::new(0))?;
+    /// let child = spawn(|| arrived.add_permits(2))?; // two signals
+    /// arrived.acquire().forget();
+    /// arrived.acquire().forget();
+    /// assert_eq!(arrived.available_permits(), 0);
+    /// child.join().unwrap();
+    /// # Ok(()) }
+    /// ```
     pub fn forget(self) {
         assert!(
             self.me == roster::my_id(),

@@ -19,7 +19,7 @@ const ABORTED: u64 = 3;
 const RESET: u64 = 4;
 const TIMED_OUT: u64 = 5;
 
-fn meeting(parties: u32) -> impl Fn() -> Meeting {
+fn meeting(parties: usize) -> impl Fn() -> Meeting {
     move || {
         calibrate();
         Shared::new(Barrier::new(parties)).expect("place a barrier")

@@ -27,6 +27,19 @@ pub(crate) fn submit_and_wait() {
     pool.shutdown().unwrap();
 }
 
+/// As many tasks as arguments, in their order, more than the pool holds at once; none of an error's.
+pub(crate) fn submit_all() {
+    let pool = Pool::builder().workers(2).capacity(4).build().unwrap();
+    let tasks = pool.submit_all(|n: u64| n * 3, 0..50).unwrap();
+    let results: Vec<u64> = tasks.into_iter().map(|task| task.wait().unwrap()).collect();
+    assert_eq!(results, (0..50).map(|n| n * 3).collect::<Vec<_>>());
+    assert!(pool.submit_all(|n: u64| n, []).unwrap().is_empty());
+    pool.stopper().stop(Duration::from_secs(5));
+    let mut asked = 0;
+    let error = pool.submit_all(|n: u64| n, (0..3).inspect(|_| asked += 1)).unwrap_err();
+    assert_eq!((error.kind(), asked), (offspring::ErrorKind::Closed, 1));
+}
+
 /// Results that nobody has asked for yet do not fill the pool.
 pub(crate) fn more_tasks_than_capacity() {
     let pool = Pool::builder().workers(2).capacity(4).build().unwrap();

@@ -10,7 +10,7 @@ use offspring::{Barrier, Region, Shared};
 use crate::floors::{By, LONG, Seats, crew};
 use crate::support::{asleep, until};
 
-pub(crate) fn barrier(parties: u32) -> Shared<Barrier> {
+pub(crate) fn barrier(parties: usize) -> Shared<Barrier> {
     Shared::new(Barrier::new(parties)).unwrap()
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn rounds() {
     const PARTIES: usize = 4;
     By::each(|by| {
         let region = Region::new(64 << 10).unwrap();
-        let barrier = region.place(Barrier::new(PARTIES as u32)).unwrap();
+        let barrier = region.place(Barrier::new(PARTIES)).unwrap();
         let came = region.place_slice(ROUNDS, |_| AtomicU64::new(0)).unwrap();
         let indices = region.place_slice(ROUNDS, |_| AtomicU64::new(0)).unwrap();
         let leaders = region.place_slice(ROUNDS, |_| AtomicU64::new(0)).unwrap();

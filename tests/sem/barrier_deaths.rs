@@ -123,7 +123,7 @@ pub(crate) fn random_kills() {
     let (mut completed, mut broken) = (0, 0);
     for round in 0..ROUNDS {
         let region = Region::new(64 << 10).unwrap();
-        let barrier = region.place(Barrier::new(PARTIES as u32)).unwrap();
+        let barrier = region.place(Barrier::new(PARTIES)).unwrap();
         // Per party: how many meetings were complete; and that it has seen the break.
         let met = region.place_slice(PARTIES, |_| AtomicU64::new(0)).unwrap();
         let work = |seat: usize| {
@@ -148,9 +148,7 @@ pub(crate) fn random_kills() {
         } else {
             let over = || {
                 let most = (0..PARTIES).map(|seat| met[seat].load(Ordering::SeqCst)).max();
-                barrier.is_broken()
-                    || most == Some(MEETINGS)
-                    || barrier.waiting() == PARTIES as u32 - 1
+                barrier.is_broken() || most == Some(MEETINGS) || barrier.waiting() == PARTIES - 1
             };
             assert!(until(over, LONG));
             barrier.abort();

@@ -95,6 +95,32 @@ pub(crate) fn named_things(page: &str, text: &str) -> Vec<String> {
     findings
 }
 
+/// Each file of the path is there, and named in one before it, by its path or by a link to it; its commands stand in it, or in one before, and what they
+/// run is there.
+pub(crate) fn path(
+    steps: &[(&str, &[&str])],
+    read: impl Fn(&str) -> Option<String>,
+) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut so_far = String::new();
+    for (index, (file, commands)) in steps.iter().enumerate() {
+        if index > 0 && !so_far.contains(file) {
+            findings.push(format!("{file}: nothing before it on the newcomer's path names it"));
+        }
+        match read(file) {
+            Some(text) => so_far += &text,
+            None => findings.push(format!("{file}: on the newcomer's path, and not there")),
+        }
+        for command in *commands {
+            if !so_far.contains(command) {
+                findings.push(format!("{file}: does not say `{command}`, nor does what is before"));
+            }
+            findings.extend(named_things(file, command));
+        }
+    }
+    findings
+}
+
 /// The Rust code on a page that shows examples is theirs: a block's first line names a file, and the rest stands in that file, line by line; where it
 /// says `// …`, lines of the file are left out.
 pub(crate) fn quotes(page: &str, text: &str) -> Vec<String> {

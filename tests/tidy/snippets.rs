@@ -184,6 +184,19 @@ pub(crate) fn every_paper_rule_can_fail() {
     let good = "[a](README.md#b) [b](https://example.org) `src/lib.rs`, `tests/*.rs` and `cargo test --test tidy`, `--example tutorial`.";
     assert_eq!(papers::named_things("README.md", good), names(&[]));
 
+    let text = |file: &str| match file {
+        "a.md" => Some("`cargo run --example tutorial`, then b.md".to_owned()),
+        "b.md" => Some(String::new()),
+        _ => None,
+    };
+    let run: &[&str] = &["cargo run --example tutorial"];
+    let path = |steps: &[(&str, &[&str])]| papers::path(steps, text);
+    assert_eq!(path(&[("a.md", run), ("b.md", &[])]), names(&[]));
+    assert_eq!(path(&[("b.md", &[]), ("a.md", run)]).len(), 1, "the wrong way round");
+    assert_eq!(path(&[("a.md", run), ("c.md", &[])]).len(), 2, "not there, and not named");
+    assert_eq!(path(&[("a.md", &["cargo test"])]).len(), 1, "not said");
+    assert_eq!(path(&[("a.md", &["--example tutor"])]).len(), 1, "said, and not there");
+
     let quote = |code: &str| format!("a\n```rust\n// tests/tidy.rs\n{code}```\nb\n");
     let main = "fn main() {\n    support::run(&[\n";
     for bad in [

@@ -6,6 +6,21 @@ use std::fmt;
 /// Why a [`ForkServer`](crate::ForkServer) gave no child; the arguments come back.
 ///
 /// `?` turns it into an [`Error`], and drops the arguments.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::ForkServer;
+/// let server = ForkServer::start()?;
+/// let child = offspring::spawn(|| {
+///     // It is the parent's server; this process's copy of the handle has no say.
+///     let error = server.spawn(|text: String| text.len(), "work".to_owned()).unwrap_err();
+///     (error.error().to_string(), error.into_inner())
+/// })?;
+/// let (reason, argument) = child.join().unwrap();
+/// assert_eq!(argument, "work");
+/// assert!(!reason.is_empty());
+/// # Ok(()) }
+/// ```
 pub struct SpawnError<A> {
     pub(super) error: Error,
     pub(super) args: A,

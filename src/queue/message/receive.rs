@@ -136,6 +136,19 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     /// [`TooLarge`](NotReceived::TooLarge) if it does not fit: it stays where it is. [`Closed`](NotReceived::Closed).
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::queue::NotReceived;
+    /// let messages = offspring::Queue::<()>::new()?;
+    /// messages.send_bytes(&[7; 100]).unwrap();
+    /// let too_small = messages.recv_bytes_into(&mut [0; 10]).unwrap_err();
+    /// assert_eq!(too_small, NotReceived::TooLarge { message_bytes: 100, buffer_bytes: 10 });
+    /// let mut buffer = [0; 128];
+    /// let bytes = messages.recv_bytes_into(&mut buffer).unwrap();
+    /// assert_eq!(buffer[..bytes], [7; 100]);
+    /// # Ok(()) }
+    /// ```
     #[inline]
     pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<usize, NotReceived> {
         self.recv_slice(buffer, EVER)

@@ -61,6 +61,17 @@ impl<'a> View<'a> {
     ///
     /// # Panics
     /// If it was inherited by fork.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// let messages = offspring::Queue::<()>::new()?;
+    /// messages.send_bytes(b"for somebody else").unwrap();
+    /// let view = messages.recv_view().unwrap();
+    /// assert!(view.starts_with(b"for"));
+    /// view.put_back();
+    /// assert_eq!(messages.recv_bytes().unwrap(), b"for somebody else");
+    /// # Ok(()) }
+    /// ```
     pub fn put_back(self) {
         self.check();
         let view = ManuallyDrop::new(self);

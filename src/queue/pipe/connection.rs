@@ -22,6 +22,32 @@ use super::error::Obstacle;
 /// All methods take `&self`, and an end may be used by several threads or processes at once: messages never mix.
 ///
 /// As a file descriptor ([`AsFd`]) it is readable when there is a message or the end of the stream; do not read or write it.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use offspring::pipe;
+/// use std::io::Write;
+/// use std::os::fd::AsFd;
+/// use std::time::Duration;
+/// let (here, there) = pipe::<u32>()?;
+/// let more = here.try_clone()?; // to keep one, and give one away
+/// here.send(1).unwrap();
+/// more.send_bytes(b"two").unwrap();
+/// let (reader, mut writer) = std::io::pipe()?;
+/// here.send_fd(reader.as_fd()).unwrap();
+/// drop((here, more, reader));
+///
+/// assert!(there.poll(Duration::from_secs(10)));
+/// assert_eq!(there.recv().unwrap(), 1);
+/// let mut buffer = [0; 8];
+/// assert_eq!(there.recv_bytes_into(&mut buffer).unwrap(), 3);
+/// let reader = std::fs::File::from(there.recv_fd().unwrap());
+/// write!(writer, "by hand")?;
+/// drop(writer);
+/// assert_eq!(std::io::read_to_string(reader)?, "by hand");
+/// assert!(there.recv().unwrap_err().is_end_of_stream());
+/// # Ok(()) }
+/// ```
 pub struct Connection<T> {
     end: End,
     carries: PhantomData<fn(T) -> T>,

@@ -78,6 +78,17 @@ impl fmt::Display for Obstacle {
 }
 
 /// A message that was not sent, and why. Nothing of it was.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::queue::pipe::Obstacle;
+/// let (sender, receiver) = offspring::simplex::<String>()?;
+/// drop(receiver);
+/// let error = sender.send("anybody?".to_owned()).unwrap_err();
+/// assert!(matches!(error.obstacle(), Obstacle::Disconnected));
+/// assert_eq!(error.into_inner(), "anybody?");
+/// # Ok(()) }
+/// ```
 pub struct SendError<T> {
     pub(super) message: T,
     pub(super) obstacle: Obstacle,
@@ -117,6 +128,19 @@ impl<T> std::error::Error for SendError<T> {
 }
 
 /// Why nothing was received.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::queue::pipe::{Payload, RecvError};
+/// let (sender, receiver) = offspring::simplex::<u32>()?;
+/// assert!(matches!(receiver.try_recv(), Err(RecvError::Empty)));
+/// sender.send_bytes(b"not a number").unwrap();
+/// let error = receiver.recv().unwrap_err();
+/// assert!(matches!(error, RecvError::OutOfTurn { found: Payload::Bytes, .. }));
+/// drop(sender);
+/// assert!(receiver.recv().unwrap_err().is_end_of_stream());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecvError {

@@ -100,6 +100,17 @@ impl<T> Delivery<'_, T> {
     ///
     /// # Panics
     /// In a child that inherited this by fork.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// let jobs = offspring::WorkQueue::<u32>::new(8)?;
+    /// jobs.send(1).unwrap();
+    /// jobs.recv().unwrap().nack(); // not now
+    /// let job = jobs.recv().unwrap();
+    /// assert_eq!((job.attempts(), *job), (2, 1));
+    /// job.ack();
+    /// # Ok(()) }
+    /// ```
     pub fn nack(self) {
         self.held.end(End::Again);
     }
@@ -108,6 +119,19 @@ impl<T> Delivery<'_, T> {
     ///
     /// # Panics
     /// In a child that inherited this by fork.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// let jobs = offspring::WorkQueue::<u32>::new(8)?;
+    /// jobs.send(13).unwrap();
+    /// let job = jobs.recv().unwrap();
+    /// match *job {
+    ///     13 => job.reject(),
+    ///     _ => drop(job.ack()),
+    /// }
+    /// assert_eq!((jobs.dead_letter_count(), jobs.unfinished()), (1, 0));
+    /// # Ok(()) }
+    /// ```
     pub fn reject(self) {
         self.held.end(End::Hopeless);
     }
@@ -141,6 +165,25 @@ impl<T: fmt::Debug> fmt::Debug for Delivery<'_, T> {
 }
 
 /// An item that was delivered as often as it may be, or that nobody could decode.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// let jobs = offspring::WorkQueue::<String>::new(8)?;
+/// jobs.send("impossible".to_owned()).unwrap();
+/// for _ in 0..3 {
+///     drop(jobs.recv().unwrap()); // no `ack`
+/// }
+/// let letters = jobs.dead_letters();
+/// assert_eq!((letters[0].value().unwrap().as_str(), letters[0].attempts()), ("impossible", 3));
+/// assert_eq!(letters[0].last_pid(), Some(std::process::id()));
+///
+/// assert_eq!(jobs.retry_dead_letters(), 1); // perhaps now?
+/// jobs.recv().unwrap().reject();
+/// let letter = jobs.take_dead_letter().unwrap();
+/// assert_eq!(letter.into_value().unwrap(), "impossible");
+/// assert!(jobs.take_dead_letter().is_none());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter<T> {
     value: Result<T, NotReceived>,

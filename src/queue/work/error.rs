@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// All items are done with, but some of them nobody could do: so many dead letters are there.
+/// All items are done with, but some of them nobody could do: so many [dead letters](crate::queue::DeadLetter) are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadLettersError {
     pub(super) count: usize,
@@ -24,6 +24,17 @@ impl fmt::Display for DeadLettersError {
 impl std::error::Error for DeadLettersError {}
 
 /// Why `join_timeout` or `join_deadline` of a queue was not a success.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::queue::QueueJoinError;
+/// use std::time::Duration;
+/// let tasks = offspring::JoinableQueue::<u32>::new(8)?;
+/// assert!(tasks.task_done().is_err()); // there is none
+/// tasks.send(1).unwrap();
+/// assert_eq!(tasks.join_timeout(Duration::from_millis(1)), Err(QueueJoinError::Timeout));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueJoinError {
     /// There were unfinished items until the deadline.
@@ -45,7 +56,7 @@ impl fmt::Display for QueueJoinError {
 
 impl std::error::Error for QueueJoinError {}
 
-/// `task_done` was called more often than this thread has received items.
+/// [`task_done`](crate::JoinableQueue::task_done) was called more often than this thread has received items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskDoneError;
 
