@@ -78,7 +78,7 @@ impl Pool {
     /// As [`submit`](Self::submit); `callback` is dropped then.
     pub fn submit_then<F, A, R>(
         &self,
-        _f: F,
+        f: F,
         argument: A,
         callback: impl FnOnce(Result<R, TaskError>) + Send + 'static,
     ) -> crate::error::Result<()>
@@ -87,6 +87,7 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
+        let _ = f; // it has no bytes: its type says all
         self.check_owner()?;
         let callback: Callback = Box::new(move |desk, ticket| {
             callback(desk.collect(ticket, job::decode::<R>));

@@ -85,7 +85,7 @@ impl Pool {
     pub fn imap_with<F, A, R, I>(
         &self,
         options: MapOptions,
-        _f: F,
+        f: F,
         items: I,
     ) -> Imap<'_, I::IntoIter, R>
     where
@@ -94,6 +94,7 @@ impl Pool {
         R: Serialize + DeserializeOwned,
         I: IntoIterator<Item = A>,
     {
+        let _ = f; // it has no bytes: its type says all
         Imap {
             pool: self,
             input: items.into_iter(),

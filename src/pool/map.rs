@@ -197,7 +197,7 @@ impl Pool {
     pub fn map_with<F, A, R>(
         &self,
         options: MapOptions,
-        _f: F,
+        f: F,
         items: impl IntoIterator<Item = A>,
     ) -> std::result::Result<Vec<R>, TaskError>
     where
@@ -205,6 +205,7 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
+        let _ = f; // it has no bytes: its type says all
         let job = chunk::call_each::<F, A, R>();
         Mapping::run(self, options, job, items.into_iter()).into_all()
     }
@@ -223,7 +224,7 @@ impl Pool {
     pub fn map_each<F, A, R>(
         &self,
         options: MapOptions,
-        _f: F,
+        f: F,
         items: impl IntoIterator<Item = A>,
     ) -> Vec<std::result::Result<R, TaskError>>
     where
@@ -231,6 +232,7 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
+        let _ = f; // it has no bytes: its type says all
         let job = chunk::call_each::<F, A, R>();
         Mapping::run(self, options, job, items.into_iter()).into_each()
     }

@@ -175,12 +175,13 @@ impl Pool {
     ///
     /// # Errors
     /// As [`submit`](Self::submit).
-    pub fn submit_with<F, A, R>(&self, options: TaskOptions, _f: F, argument: A) -> Result<Task<R>>
+    pub fn submit_with<F, A, R>(&self, options: TaskOptions, f: F, argument: A) -> Result<Task<R>>
     where
         F: Fn(A) -> R + Copy,
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
+        let _ = f; // it has no bytes: its type says all
         self.check_owner()?;
         let job = job::call::<F, A, R>();
         let submit = |bytes: &[u8]| self.submit_ticket(options, job, bytes, None);
