@@ -25,10 +25,11 @@ use std::time::{Duration, Instant};
 ///
 /// - **Death**: if the owner dies (SIGKILL, exit, exec, the end of its thread), the lock is free again, and the next `lock`
 ///   returns [`LockError::OwnerDied`], with the guard inside. A panic while the guard is held is reported the same way.
-/// - **Fork**: a child may not use a guard that it inherited (it panics); dropping that copy unlocks nothing. A `&mut T` taken
-///   from a guard before the fork cannot be checked: do not use one in a child.
+/// - **Fork**: a child may not use a guard that it inherited (it panics); dropping that copy unlocks nothing. A reference
+///   taken from a guard before the fork cannot be checked: do not use one in a child.
 ///   A mutex that is not in shared memory is copied by fork, as it is: if it was locked, the child's copy stays locked.
-/// - **Forgetting** a guard leaves the lock locked until its thread ends; then it is a dead owner's.
+/// - **Forgetting** a guard leaves the lock locked until its thread ends; then it is a dead owner's. A reference that was leaked with
+///   the guard (`Box::leak`) must not be used from then on, which nothing checks.
 /// - **Panics**: `lock` panics if the calling thread holds the lock already.
 ///
 /// ```

@@ -41,7 +41,8 @@ pub type RwLockWriteError<'a, T> = LockError<'a, T, RwLockWriteGuard<'a, T>>;
 /// - **Number**: 64 threads can read at a time. One more waits until one of them leaves, and holds up those behind it.
 /// - **Fork**: a child may not use a guard that it inherited (it panics); dropping that copy unlocks nothing. A reference taken
 ///   from a guard before the fork cannot be checked: do not use one in a child.
-/// - **Forgetting** a guard keeps the lock, or the share, until its thread ends.
+/// - **Forgetting** a guard keeps the lock, or the share, until its thread ends. A reference that was leaked with the guard (`Box::leak`)
+///   must not be used from then on, which nothing checks.
 /// - **Panics**: a `read` or `write` that would wait for the calling thread itself, and for ever.
 ///
 /// ```
