@@ -121,8 +121,7 @@ impl<'a> Supervisor<'a> {
 
     fn note_end(&mut self, worker: &Worker, end: Result<Leave, JoinError>) {
         let seat = self.shop.seat(worker.seat);
-        let id = seat.worker.load(Ordering::SeqCst);
-        morgue::bury(self.shop, self.births, id, &end);
+        morgue::bury(self.shop, self.births, seat, &end);
         let index = seat.slot.load(Ordering::Acquire);
         if index != NO_SLOT {
             let slot = self.shop.slot(index);
@@ -300,6 +299,9 @@ impl<'a> Supervisor<'a> {
         let name = format!("{}-{}", self.plan.name, self.births);
         let (shop, plan) = (Arc::clone(self.shop), Arc::clone(self.plan));
         let child = Builder::new().name(name).spawn(move || worker::work(&shop, &plan, seat))?;
+        if self.shop.seat(seat).ends.load(Ordering::Relaxed) != 0 {
+            head.replaced.fetch_add(1, Ordering::Relaxed);
+        }
         self.workers.push(Worker { child, seat, is_ended: false });
         head.living.store(self.workers.len() as u32, Ordering::SeqCst);
         Ok(())
