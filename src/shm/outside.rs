@@ -2,7 +2,8 @@
 //!
 //! Any bytes are taken: what is read here may be torn, stale, or another program's. Nothing is believed but the layout word.
 
-use crate::shm::catalogue::{NAMED_MAX, PLACED_MAX, RECORD_BYTES, Record};
+pub(crate) use crate::shm::catalogue::RECORD_BYTES;
+use crate::shm::catalogue::{NAMED_MAX, PLACED_MAX, Record};
 use crate::shm::roster::{
     self, CATALOGUE_OFFSET, ENTRIES_OFFSET, ENTRY_COUNT, Entry, Header, INDEX_BITS, NAME_BYTES,
 };

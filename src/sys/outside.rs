@@ -14,8 +14,6 @@ pub(crate) struct Stat {
     pub(crate) state: char,
     /// Its command's name.
     pub(crate) command: String,
-    /// When it began, in ticks since the machine did: with the pid, it is the name of one process.
-    pub(crate) started: u64,
 }
 
 /// A stretch of memory that a process maps.
@@ -52,7 +50,6 @@ fn parse_stat(pid: u32, text: &str) -> Option<Stat> {
         command: head.split_once('(')?.1.to_owned(),
         state: fields.next()?.chars().next()?,
         parent: fields.next()?.parse().ok()?,
-        started: fields.nth(17)?.parse().ok()?,
     })
 }
 
@@ -126,7 +123,7 @@ mod tests {
     fn lines_are_parsed_whatever_the_names() {
         let stat = parse_stat(7, "7 (a) b) (c) S 3 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0\n");
         let stat = stat.unwrap();
-        assert_eq!((stat.parent, stat.state, stat.started), (3, 'S', 4711));
+        assert_eq!((stat.parent, stat.state), (3, 'S'));
         assert_eq!(stat.command, "a) b) (c");
         let line = "7f00-7f10 rw-s 00001000 00:01 1025       /memfd:offspring (deleted)";
         let segment = parse_segment(line).unwrap();
