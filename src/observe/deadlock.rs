@@ -23,7 +23,8 @@ pub(super) fn circles(edges: &BTreeMap<u32, Vec<u32>>) -> Vec<Vec<u32>> {
                 }
                 Some(next) => match path.iter().position(|&(member, _)| member == next) {
                     Some(first) => {
-                        let circle: Vec<u32> = path[first..].iter().map(|&(node, _)| node).collect();
+                        let circle: Vec<u32> =
+                            path[first..].iter().map(|&(node, _)| node).collect();
                         found.insert(turned(circle));
                     }
                     None if !done.contains(&next) => path.push((next, 0)),

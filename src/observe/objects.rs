@@ -31,7 +31,8 @@ impl Objects {
     /// The next record of a type in the same file.
     pub(super) fn behind(&self, place: Place, type_name: &str) -> Option<(Place, &RawRecord)> {
         let mut rest = self.records.range(place..(place.0, u64::MAX));
-        rest.find(|(_, record)| record.type_name == type_name).map(|(&place, record)| (place, record))
+        rest.find(|(_, record)| record.type_name == type_name)
+            .map(|(&place, record)| (place, record))
     }
 
     /// What lies here.

@@ -81,7 +81,8 @@ impl Observer {
 
     fn open(pid: u32, file: Option<u64>) -> Result<(Member, u64)> {
         Member::open(pid, file).map_err(|errno| refused(pid, errno))?.ok_or_else(|| {
-            let detail = "it has no shared memory of this crate's: no tree of ours, or it has ended";
+            let detail =
+                "it has no shared memory of this crate's: no tree of ours, or it has ended";
             Error::new(ErrorKind::InvalidInput, "look at", format!("process {pid}"), detail)
         })
     }
@@ -196,11 +197,8 @@ impl Look<'_> {
         let is_lock = |sleeper: &&Sleeper| {
             [Awaits::Lock as u32, Awaits::Readers as u32].contains(&sleeper.wait.kind)
         };
-        let by_index: BTreeMap<u32, &Sleeper> = sleepers
-            .iter()
-            .filter(is_lock)
-            .map(|sleeper| (sleeper.entry.index, sleeper))
-            .collect();
+        let by_index: BTreeMap<u32, &Sleeper> =
+            sleepers.iter().filter(is_lock).map(|sleeper| (sleeper.entry.index, sleeper)).collect();
         let next = |sleeper: &Sleeper| {
             let living = sleeper.holders.iter().filter_map(|&id| self.threads.living(id));
             living.map(|entry| entry.index).filter(|index| by_index.contains_key(index)).collect()

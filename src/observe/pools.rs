@@ -35,8 +35,7 @@ fn pool(tree: &Tree, objects: &Objects, threads: &Threads, place: Place) -> Opti
         let slot = raw.slot.filter(|&slot| u64::from(slot) < slots.count && raw.is_busy);
         let task = slot.filter(|_| worker.is_some()).and_then(|slot| {
             let at = first_slot.1 + u64::from(slot) * SLOT_BYTES as u64;
-            let (holder, attempt) =
-                outside::running(&tree.read((first_slot.0, at), SLOT_BYTES)?)?;
+            let (holder, attempt) = outside::running(&tree.read((first_slot.0, at), SLOT_BYTES)?)?;
             (holder == raw.worker & ((1 << 30) - 1)).then_some((slot, attempt))
         });
         Seat {

@@ -114,7 +114,7 @@ pub struct Queue {
     pub leased: Option<u64>,
     /// Of a work queue: dead letters.
     pub dead_letters: Option<u64>,
-    /// How many messages were ever sent; of a `Queue`, modulo 2^32.
+    /// How many messages were ever sent; of a `Queue`, modulo 2^32; of a work queue, about so many, if a process died in an operation.
     pub sent: u64,
     /// How many were received or delivered; as `sent`.
     pub received: u64,
@@ -204,9 +204,10 @@ impl Snapshot {
     /// All waits, with their processes and threads.
     pub fn waits(&self) -> impl Iterator<Item = (&Process, &Thread, &Wait)> {
         self.processes.iter().flat_map(|process| {
-            process.threads.iter().filter_map(move |thread| {
-                thread.wait.as_ref().map(|wait| (process, thread, wait))
-            })
+            process
+                .threads
+                .iter()
+                .filter_map(move |thread| thread.wait.as_ref().map(|wait| (process, thread, wait)))
         })
     }
 }

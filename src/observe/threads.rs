@@ -52,7 +52,11 @@ impl Threads {
     }
 
     /// Those who slept from this look to the next one, `later`, without a break; `looks` between the two.
-    pub(super) fn sleepers(&self, tree: &Tree, later: impl FnOnce() -> Option<Threads>) -> Vec<Sleeper> {
+    pub(super) fn sleepers(
+        &self,
+        tree: &Tree,
+        later: impl FnOnce() -> Option<Threads>,
+    ) -> Vec<Sleeper> {
         let mut sleepers = Vec::new();
         for entry in self.entries.values().filter(|entry| entry.tid != 0) {
             let (Some(wait), Some(member)) = (entry.wait, tree.members.get(&entry.pid)) else {

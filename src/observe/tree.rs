@@ -118,12 +118,14 @@ impl Tree {
             }
         }
         let mut order = Vec::new();
-        let tops = pids.iter().filter(|pid| all.get(pid).is_some_and(|s| !pids.contains(&s.parent)));
+        let tops =
+            pids.iter().filter(|pid| all.get(pid).is_some_and(|s| !pids.contains(&s.parent)));
         let mut stack: Vec<(u32, usize)> = tops.rev().map(|&pid| (pid, 0)).collect();
         while let Some((pid, depth)) = stack.pop() {
             let Some(stat) = all.get(&pid) else { continue };
             order.push((stat.clone(), depth));
-            let children = pids.iter().filter(|child| all.get(child).is_some_and(|c| c.parent == pid));
+            let children =
+                pids.iter().filter(|child| all.get(child).is_some_and(|c| c.parent == pid));
             stack.extend(children.rev().map(|&child| (child, depth + 1)));
         }
         Ok(Tree { order, members })

@@ -63,7 +63,8 @@ pub(crate) fn seat(bytes: &[u8]) -> RawSeat {
         slot: (slot != NO_SLOT).then_some(slot),
         is_busy: half(bytes, offset_of!(Seat, busy)) != 0,
         ends: half(bytes, offset_of!(Seat, ends)),
-        last_end: (end != 0).then(|| ((end >> 32) as u32, morgue::exit_in(end & !(u64::MAX << 32)))),
+        last_end: (end != 0)
+            .then(|| ((end >> 32) as u32, morgue::exit_in(end & !(u64::MAX << 32)))),
     }
 }
 

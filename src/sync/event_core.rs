@@ -18,7 +18,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{Awaits, ALL, Kernel, Pace, Sleep, Slept};
+use crate::sync::kernel::{ALL, Awaits, Kernel, Pace, Sleep, Slept};
 
 const SET: u64 = 1 << 32;
 const EVER: u64 = SET - 1;

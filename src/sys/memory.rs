@@ -45,8 +45,7 @@ impl Mapping {
     /// The same, by a name of its own in /proc/PID/maps.
     pub(crate) fn named(bytes: usize, name: &CStr) -> Result<Mapping, Errno> {
         let file = sealed(bytes, name)?;
-        let mut mapping =
-            Mapping::anywhere(bytes, ACCESS, libc::MAP_SHARED, file.as_raw_fd())?;
+        let mut mapping = Mapping::anywhere(bytes, ACCESS, libc::MAP_SHARED, file.as_raw_fd())?;
         mapping.file = inode(&file)?;
         Ok(mapping)
     }

@@ -35,8 +35,9 @@ impl World {
                 let first = rng.below(LOCKS as u64 - 1) as usize;
                 let second = first + 1 + rng.below((LOCKS - first - 1) as u64) as usize;
                 let mut first = taken(&self.locks[first]);
-                *first += 1;
-                *taken(&self.locks[second]) += *first;
+                *first = first.wrapping_add(1);
+                let mut second = taken(&self.locks[second]);
+                *second = second.wrapping_add(*first);
             }
             2 => drop(self.ring.send_timeout(7, timeout)),
             3 => drop(self.ring.recv_timeout(timeout)),

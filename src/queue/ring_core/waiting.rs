@@ -179,8 +179,16 @@ impl RingCore {
         let event = (sent.word(), sent.arm(kernel).value);
         let (bell, alarm) = (sent.bell(), &self.common.alarm);
         let awaits = Awaits::Message;
-        let moment =
-            Sleep { awaits, bell, event, owner: None, world: None, lives: &[], alarm, unarmed: true };
+        let moment = Sleep {
+            awaits,
+            bell,
+            event,
+            owner: None,
+            world: None,
+            lives: &[],
+            alarm,
+            unarmed: true,
+        };
         kernel.sleep(moment, deadline);
     }
 

@@ -102,7 +102,8 @@ pub(crate) fn gauge(bytes: &[u8]) -> Gauge {
     let ready = count(offset_of!(TableHead, ready));
     let leased = u64::from(half(bytes, offset_of!(TableHead, leased)));
     let dead = count(offset_of!(TableHead, dead));
-    let sent = word(bytes, offset_of!(TableHead, next_number));
+    // Numbers begin at 1.
+    let sent = word(bytes, offset_of!(TableHead, next_number)).saturating_sub(1);
     Gauge {
         sent,
         received: sent.wrapping_sub(ready),
