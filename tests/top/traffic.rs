@@ -6,7 +6,8 @@ use offspring::{Condvar, LockError, Mutex, RingQueue, RwLock, Semaphore, Shared}
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-const LOOKS: usize = 10_000;
+/// Unless the environment says otherwise: `LOOKS=10000 cargo test --test top -- traffic`.
+const LOOKS: usize = 1000;
 const LOCKS: usize = 4;
 const KIDS: usize = 5;
 
@@ -58,6 +59,7 @@ impl World {
 pub(crate) fn looks_among_deaths() {
     let seed = seed();
     println!("seed {seed}");
+    let looks = std::env::var("LOOKS").ok().and_then(|text| text.parse().ok()).unwrap_or(LOOKS);
     let mut rng = Rng::new(seed);
     let world = World {
         locks: Shared::new([const { Mutex::new(0) }; LOCKS]).unwrap().named("locks"),
@@ -80,7 +82,7 @@ pub(crate) fn looks_among_deaths() {
     let mut kids: Vec<Kid> = (0..KIDS).map(|_| kid(rng.next_u64())).collect();
     let mut observer = Observer::new(std::process::id()).unwrap();
     let (mut waits, mut held, mut kills) = (0, 0, 0);
-    for look in 0..LOOKS {
+    for look in 0..looks {
         if look % 20 == 0 {
             let victim = rng.below(KIDS as u64) as usize;
             drop(kids.swap_remove(victim));
@@ -94,6 +96,6 @@ pub(crate) fn looks_among_deaths() {
         waits += seen.waits().count();
         held += seen.waits().filter(|(_, _, wait)| !wait.holders.is_empty()).count();
     }
-    println!("{LOOKS} looks, {kills} kills, {waits} waits seen, {held} of them for somebody");
-    assert!(waits > LOOKS / 100, "expected sleepers");
+    println!("{looks} looks, {kills} kills, {waits} waits seen, {held} of them for somebody");
+    assert!(waits > looks / 100, "expected sleepers");
 }

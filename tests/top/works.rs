@@ -21,7 +21,7 @@ pub(crate) fn depths_are_known() {
     let work = work.unwrap().named("work");
     let other = RingQueue::<u64>::in_region(&region, 3).unwrap().named("other");
     (0..42).for_each(|n| ring.send(n).unwrap());
-    (0..5).for_each(|_| drop(ring.recv()));
+    (0..5).for_each(|_| _ = ring.recv());
     (0..6).for_each(|n| messages.send(n.to_string()).unwrap());
     drop(messages.recv());
     (0..5).for_each(|n| work.send(n).unwrap());
@@ -42,7 +42,7 @@ pub(crate) fn depths_are_known() {
     assert_eq!(numbers("other"), (1, Some(3), 1, 0, true));
     let (work_seen, messages_seen) = (queue(&seen, "work"), queue(&seen, "messages"));
     assert_eq!((work_seen.leased, work_seen.dead_letters), (Some(1), Some(0)));
-    assert_eq!(messages_seen.capacity_bytes, Some(messages.capacity_bytes() as u64 + 16));
+    assert_eq!(messages_seen.capacity_bytes, Some(messages.capacity_bytes() as u64));
     assert_eq!(messages_seen.used_bytes, Some(messages.used_bytes() as u64));
     held.ack();
 }
