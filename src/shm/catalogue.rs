@@ -82,7 +82,7 @@ impl Record {
     fn write(&self, thing: &Thing<'_>) -> bool {
         let sequence = self.sequence.load(Ordering::Relaxed);
         let odd = sequence.wrapping_add(1);
-        if sequence % 2 != 0
+        if !sequence.is_multiple_of(2)
             || self
                 .sequence
                 .compare_exchange(sequence, odd, Ordering::Acquire, Ordering::Relaxed)

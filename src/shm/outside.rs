@@ -130,7 +130,7 @@ pub(crate) fn index_of(id: u32) -> u32 {
 /// One record; `None` if nothing is in it, or somebody writes it.
 pub(crate) fn record(bytes: &[u8]) -> Option<RawRecord> {
     let sequence = word(bytes, offset_of!(Record, sequence));
-    if sequence == 0 || sequence % 2 != 0 {
+    if sequence == 0 || !sequence.is_multiple_of(2) {
         return None;
     }
     let (of_type, of_name) = (offset_of!(Record, type_name), offset_of!(Record, name));

@@ -20,7 +20,7 @@ fn hang(_: u64) {
     }
 }
 
-fn find<'a>(list: &'a Value, is: impl Fn(&Value) -> bool) -> &'a Value {
+fn find(list: &Value, is: impl Fn(&Value) -> bool) -> &Value {
     let list = list.as_array().expect("a list");
     list.iter().find(|value| is(value)).unwrap_or_else(|| panic!("not in {list:#?}"))
 }

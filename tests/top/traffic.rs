@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Unless the environment says otherwise: `LOOKS=10000 cargo test --test top -- traffic`.
-const LOOKS: usize = 1000;
+const LOOKS: usize = 500;
 const LOCKS: usize = 4;
 const KIDS: usize = 5;
 
