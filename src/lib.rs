@@ -56,6 +56,7 @@
 //! | many tasks on a few workers, one outcome each, although workers die | [`Pool`], [`Task`] | `07_pool`, `08_executor`, `12_survive` |
 //! | results one by one, of any input, lazily | [`Pool::imap`], [`pool::as_completed`], [`pool::wait()`] | `07_pool`, `08_executor` |
 //! | Ctrl-C while a pool works | [`pool::Stopper`] | [`pool::Stopper`] |
+//! | what they do all day: who waits for whom, how full the queues are | [`snapshot()`], [`observe`] | `top` |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
 //!
 //! # Three rules of fork
@@ -204,11 +205,16 @@ pub mod par;
 #[cfg(not(any(loom, shuttle)))]
 pub mod pool;
 
+#[cfg(not(any(loom, shuttle)))]
+pub mod observe;
+
 #[cfg(all(feature = "kill-matrix", not(any(loom, shuttle))))]
 pub mod proof;
 
 pub use error::{Error, ErrorKind, Result};
 
+#[cfg(not(any(loom, shuttle)))]
+pub use observe::snapshot;
 #[cfg(not(any(loom, shuttle)))]
 pub use par::{
     Par, ParError, SharedVec, par_for_each_chunk_mut, par_map, par_map_plain, par_reduce,

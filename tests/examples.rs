@@ -5,11 +5,12 @@ mod support;
 
 mod examples {
     pub(crate) mod pool;
+    pub(crate) mod top;
     pub(crate) mod tutorial;
     pub(crate) mod web;
 }
 
-use examples::{pool, tutorial, web};
+use examples::{pool, top, tutorial, web};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::Read;
@@ -55,6 +56,8 @@ fn main() {
         case!(pool::pipeline_keeps_all_jobs),
         case!(pool::images_become_small),
         case!(pool::survive_has_one_outcome_each),
+        case!(top::tells_deadlock_depth_and_death),
+        case!(top::refuses_in_one_line),
         case!(web::answers_and_refuses),
         case!(web::has_no_patience_with_slow_clients),
         case!(web::replaces_the_killed_and_drains),

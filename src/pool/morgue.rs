@@ -4,7 +4,7 @@
 //! life word, some milliseconds before `waitid` can say how it came about.
 
 use crate::deadline::Deadline;
-use crate::pool::shop::Shop;
+use crate::pool::shop::{Seat, Shop};
 use crate::pool::watch::WatchAll;
 use crate::pool::worker::Leave;
 use crate::process::{Exit, JoinError, Signal};
@@ -16,7 +16,8 @@ const UNKNOWN: u64 = 3 << 16;
 const NUMBER: u64 = (1 << 16) - 1;
 
 /// Notes a death; by the supervisor. `place` counts, in whatever steps.
-pub(super) fn bury(shop: &Shop, place: u64, id: u32, end: &Result<Leave, JoinError>) {
+pub(super) fn bury(shop: &Shop, place: u64, seat: &Seat, end: &Result<Leave, JoinError>) {
+    let id = seat.worker.load(Ordering::SeqCst);
     let status = match end {
         Ok(_) => CODE,
         Err(JoinError::Exited(Exit::Code(code))) => CODE | code.unsigned_abs() as u64 & NUMBER,
@@ -31,6 +32,8 @@ pub(super) fn bury(shop: &Shop, place: u64, id: u32, end: &Result<Leave, JoinErr
     let oldest = &shop.morgue[place as usize % shop.morgue.len()];
     let entry = shop.morgue.iter().find(taken).unwrap_or(oldest);
     entry.store(u64::from(id) << 32 | status, Ordering::SeqCst);
+    seat.last_end.store(u64::from(id) << 32 | status, Ordering::Relaxed);
+    seat.ends.fetch_add(1, Ordering::Relaxed);
 }
 
 /// How the worker with this roster id ended, if that is known now: `Some(None)` if nobody will ever know.
@@ -39,12 +42,17 @@ fn look_up(shop: &Shop, id: u32) -> Option<Option<Exit>> {
     let status = entries.map(|entry| (entry >> 32, entry & !(u64::MAX << 32)));
     let status =
         status.filter(|&(whose, _)| whose == u64::from(id)).map(|(_, status)| status).next()?;
+    Some(exit_in(status))
+}
+
+/// How it ended, by the lower half of an entry; `None` if nobody knows.
+pub(super) fn exit_in(status: u64) -> Option<Exit> {
     let number = (status & NUMBER) as i32;
-    Some(match status & !NUMBER {
+    match status & !NUMBER {
         CODE => Some(Exit::Code(number)),
         SIGNAL => Signal::new(number).map(Exit::Signal),
         _ => None,
-    })
+    }
 }
 
 /// How that worker ended. Waits until the supervisor has reaped it, or is gone itself.

@@ -61,6 +61,9 @@ pub(super) enum Part {
 }
 
 impl Slot {
+    /// For those who look from outside.
+    pub(super) const WORD_OFFSET: usize = std::mem::offset_of!(Slot, word);
+
     pub(super) fn new() -> Slot {
         let empty = || Inline(ShmCell::new([0; INLINE_BYTES]));
         Slot {

@@ -123,8 +123,7 @@ impl<'a> Supervisor<'a> {
 
     fn note_end(&mut self, worker: &Worker, end: Result<Leave, JoinError>) {
         let seat = self.shop.seat(worker.seat);
-        let id = seat.worker.load(Ordering::SeqCst);
-        morgue::bury(self.shop, self.births, id, &end);
+        morgue::bury(self.shop, self.births, seat, &end);
         let index = seat.slot.load(Ordering::Acquire);
         if index != NO_SLOT {
             let slot = self.shop.slot(index);
@@ -309,6 +308,9 @@ impl<'a> Supervisor<'a> {
             head.living.store(living, Ordering::SeqCst);
         }
         self.workers.push(Worker { child: forked?, seat, is_ended: false });
+        if self.shop.seat(seat).ends.load(Ordering::Relaxed) != 0 {
+            head.replaced.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(())
     }
 

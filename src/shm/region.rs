@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "writes values into a mapping")]
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::shm::catalogue::{self, Thing};
 use crate::shm::roster;
 use crate::shm::safe::ShmSafe;
 use crate::shm::shared::Shared;
@@ -110,6 +111,7 @@ impl Region {
     /// If `T` is aligned to more than a page.
     pub fn place<T: ShmSafe>(&self, value: T) -> Result<Shared<T>> {
         let place = self.reserve(size_of::<T>(), align_of::<T>())?.cast::<T>();
+        self.map.enter::<T>(place.as_ptr().addr(), 1, "");
         // SAFETY: `reserve` gave us aligned, committed bytes for one T that no other process will be given.
         unsafe { place.write(value) };
         // SAFETY: just initialised.
@@ -138,6 +140,7 @@ impl Region {
             // SAFETY: as in `place`.
             unsafe { place.write(value(index)) };
         }
+        self.map.enter::<T>(first.as_ptr().addr(), len, "");
         let slice = NonNull::slice_from_raw_parts(first, len);
         // SAFETY: all elements are initialised.
         Ok(unsafe { Shared::from_raw(slice, Arc::clone(&self.map)) })
@@ -239,6 +242,18 @@ fn check(capacity_bytes: usize) -> Result<()> {
 }
 
 impl RegionMap {
+    /// Tells those who look from outside what lies at an address of this mapping.
+    pub(crate) fn enter<T>(&self, address: usize, count: usize, name: &str) {
+        catalogue::enter(Thing {
+            file: self.mapping.file(),
+            offset: address - self.mapping.base().addr(),
+            bytes: count * size_of::<T>(),
+            count,
+            type_name: std::any::type_name::<T>(),
+            name,
+        });
+    }
+
     fn start(&self) -> usize {
         if self.mark { MARK_BYTES } else { 0 }
     }

@@ -38,7 +38,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, Ordering};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
+use crate::sync::kernel::{Awaits, Kernel, Pace, Sleep, Slept};
 
 /// What an unlock leaves while there are watchers.
 fn free_watched() -> u32 {
@@ -246,6 +246,7 @@ impl LockCore {
                 return Err(if stopped { Refused::Stopped } else { Refused::TimedOut });
             }
             let sleep = Sleep {
+                awaits: Awaits::Lock,
                 bell: self.event.bell(),
                 event: (self.event.word(), armed.value),
                 owner: Some((&self.owner, owner)),

@@ -35,7 +35,7 @@ mod raw_mutex;
 #[cfg(not(any(loom, shuttle)))]
 mod reentrant;
 #[cfg(not(any(loom, shuttle)))]
-mod rwlock;
+pub(crate) mod rwlock;
 #[cfg(not(any(loom, shuttle)))]
 mod rwlock_guards;
 #[cfg(not(any(loom, shuttle)))]

@@ -10,6 +10,7 @@ pub(crate) mod lifeline;
 pub(crate) mod membarrier;
 pub(crate) mod memory;
 pub(crate) mod mirror;
+pub(crate) mod outside;
 pub(crate) mod parcel;
 pub(crate) mod pidfd;
 pub(crate) mod poll;
