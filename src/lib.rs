@@ -180,6 +180,9 @@ mod prim;
 #[cfg_attr(all(shuttle, test), path = "sync/model/time.rs")]
 mod deadline;
 mod error;
+#[cfg(not(any(loom, shuttle)))]
+#[macro_use]
+mod news;
 
 #[cfg(not(any(loom, shuttle)))]
 mod sys;
@@ -200,11 +203,16 @@ pub mod par;
 #[cfg(not(any(loom, shuttle)))]
 pub mod pool;
 
+#[cfg(not(any(loom, shuttle)))]
+pub mod observe;
+
 #[cfg(all(feature = "kill-matrix", not(any(loom, shuttle))))]
 pub mod proof;
 
 pub use error::{Error, ErrorKind, Result};
 
+#[cfg(not(any(loom, shuttle)))]
+pub use observe::{LogRecord, LogRelay, log_through, log_to, log_to_stderr};
 #[cfg(not(any(loom, shuttle)))]
 pub use par::{
     Par, ParError, SharedVec, par_for_each_chunk_mut, par_map, par_map_plain, par_reduce,

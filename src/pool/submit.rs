@@ -265,7 +265,7 @@ impl Pool {
     pub(super) fn prepare(&self, index: u32, options: TaskOptions, job: Job) {
         let shop = &self.desk.shop;
         let deadline = options.deadline.map_or(0, |deadline| shop.nanos_of(deadline));
-        shop.slot(index).prepare(job::address_of(job), deadline, attempts(options.retries));
+        shop.slot(index).prepare(job.addresses(), deadline, attempts(options.retries));
         if deadline != 0 {
             shop.head.has_deadlines.store(1, Ordering::SeqCst);
         }

@@ -3,14 +3,15 @@
 use crate::source::Source;
 
 /// The floors, from the ground up; see ARCHITECTURE.md.
-const FLOORS: [&[&str]; 8] = [
-    &["error", "deadline", "prim"],
+const FLOORS: [&[&str]; 9] = [
+    &["error", "deadline", "prim", "news"],
     &["sys"],
     &["shm"],
     &["sync"],
     &["queue"],
     &["process"],
     &["par", "pool"],
+    &["observe"],
     &["proof"],
 ];
 
