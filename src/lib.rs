@@ -53,6 +53,8 @@
 //! | to wait for whatever comes first | [`wait_any`] | [`wait_any`] |
 //! | how a child ended | [`Exit`], [`PanicReport`], [`JoinError`] | `03_crash` |
 //! | a loop over data in memory, spread over children | [`par_map`], [`par_reduce`], [`par_for_each_chunk_mut`] | [`par`] |
+//! | to log, from all processes | [`log_to_stderr`], [`log_through`] | `13_logging` |
+//! | what a dead child did last | [`process::PostMortem`], in its error | `13_logging` |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
 //!
 //! # Three rules of fork
@@ -162,14 +164,14 @@
 //!   older kernels, or where a sandbox refuses that call, it looks once a millisecond.
 //! - 16,384 threads that use locks or queues, alive at a time in one process tree; 2^32 - 1 slots in a ring.
 //! - Cargo features: `kill-matrix` makes `offspring::proof` public, the harness that kills your own structures at every
-//!   instruction. `mutants` can break this crate on purpose and is for its own tests.
+//!   instruction. `tracing` adds `observe::ProcessLayer`, for the events and spans of that crate. `mutants` can break this crate on purpose and is for its own tests.
 //!
 //! # Where next
 //!
 //! The examples, in order: `01_counter_race` (why locks), `02_word_count` (a queue and workers on real files), `03_crash` (deaths at
 //! the worst moment), `04_queue`, `05_pipe`, `06_locks` (what each is for, one screen each), `07_pool` to
-//! `10_resize_images` (many tasks), `11_web_server`, `12_survive`; `tutorial` has what Python's tutorials teach, program by program
-//! (docs/FROM_PYTHON.md). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
+//! `10_resize_images` (many tasks), `11_web_server`, `12_survive`, `13_logging`; `tutorial` has what Python's tutorials teach, program by program
+//! (docs/FROM_PYTHON.md). Then the pages of [`sync`], [`queue`], [`process`] and [`observe`], which tell the protocols with the bad interleavings by
 //! name, and ARCHITECTURE.md, the map of the code.
 
 #![cfg_attr(any(loom, shuttle), allow(dead_code, unused_imports, missing_docs))]

@@ -57,6 +57,7 @@ const FENCED: &[&str] = &[
     "src/process/builder.rs",
     "src/process/fork_server/landing.rs",
     "src/process/fork_server/server.rs",
+    "src/process/last_words.rs",
     "src/process/outcome.rs",
     "src/process/seat.rs",
     "src/proof/",
