@@ -18,7 +18,7 @@
 //! [WARN/eve] the box is empty
 //! [WARN/main] eve (pid 4711) was ended by SIGSEGV
 //! its error says:
-//!   join: the child was ended by SIGSEGV (SIGSEGV at address 0xb0c5: nothing is mapped there) in 13_logging::open; its last log lines:
+//!   join: the child was ended by SIGSEGV at address 0xb0c5 (nothing is mapped there) in 13_logging::open; its last log lines:
 //!       INFO opening the box
 //!       WARN the box is empty
 //!

@@ -69,7 +69,7 @@ struct Door;
 /// # Ok(()) }
 /// ```
 pub fn log_to_stderr(level: LevelFilter) -> Result<()> {
-    install(level, || stderr())?;
+    install(level, stderr)?;
     news::logger_survives_forks();
     Ok(())
 }

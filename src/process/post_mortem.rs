@@ -31,8 +31,12 @@ use std::fmt;
 /// assert_eq!(error.post_mortem().unwrap().log_lines(), ["INFO so far all is well"]);
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PostMortem {
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostMortem(Box<Known>);
+
+/// In a box, for it is a part of errors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
     task: String,
     log_lines: Vec<String>,
     fault: Option<Fault>,
@@ -48,48 +52,58 @@ pub struct Fault {
 
 impl PostMortem {
     pub(crate) fn new(task: &str, log_lines: Vec<String>, fault: Option<Fault>) -> PostMortem {
-        PostMortem { task: task.to_owned(), log_lines, fault }
+        PostMortem(Box::new(Known { task: task.to_owned(), log_lines, fault }))
     }
 
     /// The same of another task: a worker of a pool runs many.
     pub(crate) fn of_task(mut self, task: &str) -> PostMortem {
-        task.clone_into(&mut self.task);
+        task.clone_into(&mut self.0.task);
         self
     }
 
     /// The type of the function or closure that it ran, as the compiler names it: `my_crate::crunch`, `my_crate::main::{{closure}}`.
     pub fn task(&self) -> &str {
-        &self.task
+        &self.0.task
     }
 
     /// Its last log records, oldest first: level and message.
     pub fn log_lines(&self) -> &[String] {
-        &self.log_lines
+        &self.0.log_lines
     }
 
     /// The last fault that it met. It need not have died of it: a handler of its own may have mended things.
     pub fn fault(&self) -> Option<Fault> {
-        self.fault
+        self.0.fault
     }
 
     /// Writes what there is to be said of a process that ended so, beyond that.
     pub(crate) fn describe(&self, exit: Option<&Exit>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_cause = |fault: &Fault| match exit {
+        match (exit, self.0.fault) {
+            (Some(Exit::Signal(signal)), Some(fault)) if *signal == fault.signal() => {
+                fault.place(f)?;
+            }
             // What Rust does about a stack overflow, after its message.
-            Some(Exit::Signal(signal)) => *signal == fault.signal() || *signal == Signal::ABRT,
-            _ => false,
-        };
-        if let Some(fault) = self.fault.filter(is_cause) {
-            write!(f, " ({fault})")?;
+            (Some(Exit::Signal(Signal::ABRT)), Some(fault)) => write!(f, " after {fault}")?,
+            _ => {}
         }
-        if !self.task.is_empty() {
-            write!(f, " in {}", self.task)?;
+        if !self.0.task.is_empty() {
+            write!(f, " in {}", self.0.task)?;
         }
-        if let [first, rest @ ..] = &self.log_lines[..] {
+        if let [first, rest @ ..] = &self.0.log_lines[..] {
             write!(f, "; its last log lines:\n    {first}")?;
             rest.iter().try_for_each(|line| write!(f, "\n    {line}"))?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for PostMortem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostMortem")
+            .field("task", &self.0.task)
+            .field("log_lines", &self.0.log_lines)
+            .field("fault", &self.0.fault)
+            .finish()
     }
 }
 
@@ -115,15 +129,22 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Fault {
+    fn place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address() {
-            Some(address) => write!(f, "{} at address {address:#x}", self.signal())?,
-            None => write!(f, "{} at an unknown address", self.signal())?,
+            Some(address) => write!(f, " at address {address:#x}")?,
+            None => write!(f, " at an unknown address")?,
         }
         match crate::sys::fault::meaning(self.signal, self.code) {
-            Some(meaning) => write!(f, ": {meaning}"),
+            Some(meaning) => write!(f, " ({meaning})"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.signal())?;
+        self.place(f)
     }
 }

@@ -11,6 +11,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Told of a fault: signal, `si_code`, address. Runs in the handler.
@@ -24,18 +25,15 @@ const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SI
 /// Room for a handler, on all machines: AVX-512 and AMX state takes 11 KiB. Costs nothing until it is used.
 const STACK_BYTES: usize = 64 << 10;
 
-/// Written before the handler is installed, read by it.
-struct Before(UnsafeCell<[MaybeUninit<libc::sigaction>; 4]>);
 /// Memory that only the kernel and the handler use.
 #[repr(C, align(64))]
 struct Stack(UnsafeCell<[u8; STACK_BYTES]>);
 
-// SAFETY: written by one thread, before the handler is there that reads it.
-unsafe impl Sync for Before {}
 // SAFETY: nobody makes references to it.
 unsafe impl Sync for Stack {}
 
-static BEFORE: Before = Before(UnsafeCell::new([MaybeUninit::uninit(); 4]));
+/// What was there before, each set before the handler is there that reads it.
+static BEFORE: [OnceLock<libc::sigaction>; 4] = [const { OnceLock::new() }; 4];
 static STACK: Stack = Stack(UnsafeCell::new([0; STACK_BYTES]));
 static TELL: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 /// Whether the handlers are in place here, or were when this process was forked.
@@ -60,8 +58,7 @@ pub(crate) fn watch(tell: Tell) {
         if action.sa_sigaction == libc::SIG_IGN {
             continue;
         }
-        // SAFETY: the index is that of a signal, and no handler that reads this is there yet (one call a process tree).
-        unsafe { (*BEFORE.0.get())[index] = before };
+        let _ = BEFORE[index].set(action);
         // Its mask and its flags are kept, for it runs inside of ours.
         action.sa_flags =
             (action.sa_flags | libc::SA_SIGINFO | libc::SA_ONSTACK) & !libc::SA_RESETHAND;
@@ -105,22 +102,22 @@ pub(crate) fn meaning(signal: i32, code: i32) -> Option<&'static str> {
 
 unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel gives a handler with SA_SIGINFO a valid one.
-    let code = unsafe { (*info).si_code };
+    let told = unsafe { &*info };
+    let code = told.si_code;
     // One that `kill` has sent has no address, and is no fault.
     if code > 0 {
-        // SAFETY: as above, and a fault's has an address.
-        let address = unsafe { (*info).si_addr() }.addr();
+        // SAFETY: a fault's has an address.
+        let address = unsafe { told.si_addr() }.addr();
         let tell = TELL.load(Ordering::Acquire);
         // SAFETY: `watch` has stored a Tell before this handler was there.
         let tell = unsafe { std::mem::transmute::<*mut c_void, Tell>(tell) };
         tell(signal, code, address);
     }
-    let Some(index) = SIGNALS.iter().position(|&other| other == signal) else { return };
-    // SAFETY: written before this handler was installed for the signal, and never again.
-    let before = unsafe { (*BEFORE.0.get())[index].assume_init() };
+    let index = SIGNALS.iter().position(|&other| other == signal);
+    let Some(before) = index.and_then(|index| BEFORE[index].get()) else { return };
     if before.sa_sigaction == libc::SIG_DFL {
         // SAFETY: the default action, which runs no code.
-        unsafe { libc::sigaction(signal, &raw const before, std::ptr::null_mut()) };
+        unsafe { libc::sigaction(signal, std::ptr::from_ref(before), std::ptr::null_mut()) };
         if code <= 0 {
             // It will not come again by itself. It is blocked until this handler returns.
             // SAFETY: takes an integer.

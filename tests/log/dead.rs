@@ -112,12 +112,14 @@ pub(crate) fn bare_fork_leaves_the_words_alone() {
     let child = spawn(|| -> () {
         log::info!("mine");
         // SAFETY: one thread; the copy logs and leaves.
-        if let ForkResult::Child = unsafe { fork() }.unwrap() {
-            log::info!("a copy's");
-            // SAFETY: no preconditions.
-            unsafe { libc::_exit(0) }
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                log::info!("a copy's");
+                // SAFETY: no preconditions.
+                unsafe { libc::_exit(0) }
+            }
+            ForkResult::Parent { child } => _ = nix::sys::wait::waitpid(child, None).unwrap(),
         }
-        nix::sys::wait::wait().unwrap();
         std::process::abort()
     });
     let error = child.unwrap().join().unwrap_err();

@@ -30,7 +30,7 @@ pub(crate) fn address_is_told() {
     assert_eq!(exit, Some(Exit::Signal(Signal::SEGV)));
     let fault = fault.unwrap();
     assert_eq!((fault.signal(), fault.address()), (Signal::SEGV, Some(NOWHERE as u64)));
-    let expected = "was ended by SIGSEGV (SIGSEGV at address 0x123456780000: nothing is mapped there) in log::faults::read_nowhere";
+    let expected = "was ended by SIGSEGV at address 0x123456780000 (nothing is mapped there) in log::faults::read_nowhere";
     assert!(text.ends_with(expected), "{text}");
 
     // Beyond the end of a file: SIGBUS.
@@ -100,7 +100,7 @@ pub(crate) fn address_is_told_by_pools_and_fork_servers() {
             let text = error.to_string();
             assert!(text.starts_with(&format!("the worker p-{} (pid ", number - 6)), "{text}");
             assert!(text.contains("died with the task log::faults::"), "{text}");
-            assert!(text.contains("ended by SIGSEGV (SIGSEGV at address 0x123456780000"), "{text}");
+            assert!(text.contains("ended by SIGSEGV at address 0x123456780000"), "{text}");
             assert!(text.ends_with(&format!("last log lines:\n    INFO task {number}")), "{text}");
         }
         let results = pool.map_each(MapOptions::new(), task, 0..1);
@@ -127,7 +127,7 @@ pub(crate) fn stack_overflow_has_its_message() {
             let (exit, fault, text) = fault_of(child.unwrap());
             assert_eq!(exit, Some(Exit::Signal(Signal::ABRT)));
             assert_eq!(fault.unwrap().signal(), Signal::SEGV);
-            assert!(text.contains("was ended by SIGABRT (SIGSEGV at address 0x"), "{text}");
+            assert!(text.contains("was ended by SIGABRT after SIGSEGV at address 0x"), "{text}");
         });
         assert!(text.contains("has overflowed its stack"), "{text}");
     }
