@@ -12,7 +12,6 @@ use crate::shm::{ShmSafe, roster};
 use crate::sync::lock_core::Acquired;
 use crate::sync::owner_died::{Guard, LockError, OwnerDied, PANICKED, Recover};
 use crate::sync::raw_mutex::RawMutex;
-use crate::sync::takeover;
 use bytemuck::Pod;
 use std::fmt;
 use std::marker::PhantomData;
@@ -78,7 +77,6 @@ unsafe impl<T: Pod> Sync for Mutex<T> {}
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct MutexGuard<'a, T: Pod> {
     lock: &'a Mutex<T>,
-    /// The owner's id, marked with [`TELLS`](takeover::TELLS) if a takeover is to be told.
     me: u32,
     panicking: bool,
     /// The owner is a thread: not Send.
@@ -193,57 +191,17 @@ impl<'a, T: Pod> MutexGuard<'a, T> {
     /// Ends the guard and leaves the mutex locked, by the owner that is returned; for a condition variable.
     pub(crate) fn suspend(self) -> (&'a Mutex<T>, u32) {
         self.check();
-        let parts = (self.lock, self.me & !takeover::TELLS);
-        if self.me != parts.1 {
-            // It would have to be told in the midst of the wait, and is not.
-            let _ = takeover::forget(self.address());
-        }
+        let parts = (self.lock, self.me);
         std::mem::forget(self);
         parts
-    }
-
-    /// Keeps the news of whose the lock was, to be told when it is unlocked.
-    pub(crate) fn keep_news(&mut self, dead: u32) {
-        if takeover::keep(self.address(), dead) {
-            self.me |= takeover::TELLS;
-        }
-    }
-
-    fn address(&self) -> usize {
-        std::ptr::from_ref(self.lock).addr()
-    }
-
-    /// The drop of a guard that was inherited, or has something to tell.
-    #[cold]
-    #[inline(never)]
-    fn drop_slow(&self) {
-        let me = self.me & !takeover::TELLS;
-        if me == self.me || me != roster::my_id() {
-            return; // inherited by fork: the parent owns the lock
-        }
-        let address = self.address();
-        if std::thread::panicking() && !self.panicking {
-            self.lock.set_died(me | PANICKED);
-        }
-        self.lock.raw.release(me);
-        takeover::say(address);
     }
 
     /// A child that inherited the guard by fork does not own the lock.
     #[inline(always)]
     fn check(&self) {
         if self.me != roster::my_id() {
-            check_slow(self.me);
+            inherited();
         }
-    }
-}
-
-/// A guard that is used is a child's copy, or has something to tell.
-#[cold]
-#[inline(never)]
-fn check_slow(owner: u32) {
-    if owner & takeover::TELLS == 0 || owner & !takeover::TELLS != roster::my_id() {
-        inherited();
     }
 }
 
@@ -295,7 +253,7 @@ impl<T: Pod> Drop for MutexGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.me != roster::my_id() {
-            return self.drop_slow();
+            return; // inherited by fork: the parent owns the lock
         }
         if std::thread::panicking() && !self.panicking {
             self.lock.set_died(self.me | PANICKED);

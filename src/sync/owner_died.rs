@@ -55,11 +55,11 @@ pub struct Owner {
 
 impl<'a, T: Pod> OwnerDied<'a, T> {
     #[cold]
-    pub(crate) fn new(mut guard: MutexGuard<'a, T>, acquired: Acquired) -> OwnerDied<'a, T> {
+    pub(crate) fn new(guard: MutexGuard<'a, T>, acquired: Acquired) -> OwnerDied<'a, T> {
         // From here on a later owner is told even if we leave without recovering; and if we die, we are the dead owner.
         if let Acquired::FromDead(id) = acquired {
             guard.lock().set_died(id);
-            guard.keep_news(id);
+            guard.lock().raw().keep_news(id);
         }
         OwnerDied::with(guard)
     }
