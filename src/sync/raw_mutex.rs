@@ -88,8 +88,10 @@ impl RawMutex {
         self.core.acquire_slow(&Linux, me, &Alone(&self.core), deadline)
     }
 
-    /// By the owner, who got the lock from this dead one: that is told when it unlocks, if anybody wants to hear it.
+    /// By the owner, who got the lock from this dead one: that is told when it unlocks, if anybody wants to hear it. Out of line, or
+    /// what calls it would be, and guards that it gets would be kept in memory.
     #[cold]
+    #[inline(never)]
     pub(crate) fn keep_news(&self, dead: u32) {
         let bell = self.core.event().bell();
         if takeover::keep(std::ptr::from_ref(bell).addr(), std::ptr::from_ref(self).addr(), dead) {
