@@ -7,7 +7,7 @@
 //! follows: the encoded report of the panic, or a text.
 
 use crate::pool::error::TaskError;
-use crate::pool::job::{Done, Job, captures_nothing, fail, function};
+use crate::pool::job::{self, Done, Job, captures_nothing, fail, function};
 use crate::pool::wire;
 use crate::pool::worker::encode_panic;
 use crate::process::PanicReport;
@@ -114,7 +114,7 @@ where
     R: Serialize,
 {
     const { captures_nothing::<F>() };
-    |argument, output| {
+    let run: job::Run = |argument, output| {
         let Some((count, items)) = argument.split_first_chunk::<HEAD>() else {
             return fail(Done::Undecodable, "decode a chunk: it has no head", output);
         };
@@ -145,7 +145,8 @@ where
         }
         run.results.finish();
         Done::Value
-    }
+    };
+    Job { run, name: std::any::type_name::<F> }
 }
 
 /// A chunk that is being done.

@@ -274,6 +274,11 @@ pub(crate) fn set_name(name: &str) {
     }
 }
 
+/// The name of this process, of which at most 32 bytes are kept; empty in the first one. Takes no lock.
+pub(crate) fn process_name() -> String {
+    read_name(&PROCESS_NAME)
+}
+
 #[cold]
 fn take_entry() -> u32 {
     if let Err(error) = ensure() {

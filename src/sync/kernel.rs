@@ -110,6 +110,8 @@ pub(crate) trait Kernel {
     fn unkeep_alarm(&self);
     /// Takes back [`name_alarm`](Self::name_alarm), unless the thread names another alarm by now.
     fn unname_alarm(&self, alarm: *const AtomicU32);
+    /// A lock with this alarm was unlocked, by the slow path.
+    fn released(&self, _alarm: *const AtomicU32) {}
     /// Notes that the named alarm must stay in force while a lock is held, also across other operations.
     fn keep_alarm(&self);
     /// Names `alarm` for the length of one operation on a structure that is not a lock; no other is named meanwhile.

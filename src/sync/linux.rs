@@ -5,6 +5,7 @@ use crate::prim::{Ordering, fence, light_fence};
 use crate::shm::roster;
 use crate::shm::waits::{self, TIMED};
 use crate::sync::kernel::{ALL, Awaits, Kernel, LIVES_MAX, Pace, Sleep, Slept};
+use crate::sync::takeover;
 use crate::sys::futex::{self, WATCH_COUNT_MAX, Wakeup, Watch};
 use crate::sys::{membarrier, spin};
 use std::cell::Cell;
@@ -250,6 +251,10 @@ impl Kernel for Linux {
         if !roster::owes() {
             self.end();
         }
+    }
+
+    fn released(&self, alarm: *const AtomicU32) {
+        takeover::say(alarm.addr());
     }
 
     fn keep_alarm(&self) {

@@ -311,6 +311,18 @@ impl LockCore {
         self.owner.store(if slow & WATCHERS == 0 { 0 } else { free_watched() }, unlocking());
         self.event.ring(kernel, me, alarm);
         kernel.unname_alarm(alarm);
+        kernel.released(alarm);
+    }
+
+    /// By the owner, as if it had waited: names the alarm until the unlock, which so takes the slow path.
+    #[cold]
+    pub(crate) fn unlock_slowly<K: Kernel>(&self, kernel: &K, alarm: &AtomicU32) {
+        if self.slow.load(Ordering::Relaxed) & NAMED == 0 {
+            kernel.settle();
+            kernel.name_alarm(alarm);
+            self.slow.fetch_or(NAMED, Ordering::Relaxed);
+            kernel.keep_alarm();
+        }
     }
 
     /// The owner is about to wait at a condition variable: names the alarm, from here until [`reacquire`](Self::reacquire) has

@@ -40,6 +40,8 @@ pub(crate) mod rwlock;
 mod rwlock_guards;
 #[cfg(not(any(loom, shuttle)))]
 mod semaphore;
+#[cfg(not(any(loom, shuttle)))]
+mod takeover;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{

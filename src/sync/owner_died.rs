@@ -54,11 +54,13 @@ pub struct Owner {
 }
 
 impl<'a, T: Pod> OwnerDied<'a, T> {
-    #[cold]
+    /// Always inline: a guard that is handed to a function is kept in memory, on the fast path too.
+    #[inline(always)]
     pub(crate) fn new(guard: MutexGuard<'a, T>, acquired: Acquired) -> OwnerDied<'a, T> {
         // From here on a later owner is told even if we leave without recovering; and if we die, we are the dead owner.
         if let Acquired::FromDead(id) = acquired {
             guard.lock().set_died(id);
+            guard.lock().raw().keep_news(id);
         }
         OwnerDied::with(guard)
     }

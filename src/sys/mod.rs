@@ -3,6 +3,7 @@
 pub(crate) mod atfork;
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
+pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod handover;

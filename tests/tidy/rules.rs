@@ -4,7 +4,7 @@ use crate::source::Source;
 
 /// The floors, from the ground up; see ARCHITECTURE.md.
 const FLOORS: [&[&str]; 9] = [
-    &["error", "deadline", "prim"],
+    &["error", "deadline", "prim", "news"],
     &["sys"],
     &["shm"],
     &["sync"],
@@ -59,6 +59,7 @@ const FENCED: &[&str] = &[
     "src/process/builder.rs",
     "src/process/fork_server/landing.rs",
     "src/process/fork_server/server.rs",
+    "src/process/last_words.rs",
     "src/process/outcome.rs",
     "src/process/seat.rs",
     "src/proof/",
