@@ -8,6 +8,8 @@ mod dead;
 mod ears;
 #[path = "log/faults.rs"]
 mod faults;
+#[path = "log/held.rs"]
+mod held;
 #[path = "log/life.rs"]
 mod life;
 #[path = "log/spans.rs"]
@@ -50,5 +52,11 @@ fn main() {
         case!(faults::stack_overflow_has_its_message),
         case!(faults::handlers_of_the_program_are_called),
         case!(faults::parent_has_no_handler),
+        case!(held::locks_are_named),
+        case!(held::locks_of_all_kinds_are_named),
+        case!(held::takeover_hides_nothing),
+        case!(held::pool_tells_which_locks_its_worker_held),
+        case!(held::thousands_of_locks),
+        case!(held::memory_comes_and_goes_meanwhile),
     ])
 }

@@ -77,18 +77,7 @@ pub(super) fn is_inner(type_name: &str, path: &str) -> bool {
 
 /// A type's name without paths: `Mutex<u64>`; what the crate calls its own cores is called what users call it.
 pub(super) fn short(type_name: &str) -> String {
-    let (mut short, mut word) = (String::new(), String::new());
-    for c in type_name.chars() {
-        match c {
-            c if c.is_alphanumeric() || c == '_' => word.push(c),
-            ':' => word.clear(),
-            c => {
-                short.push_str(&std::mem::take(&mut word));
-                short.push(c);
-            }
-        }
-    }
-    short.push_str(&word);
+    let short = outside::without_paths(type_name);
     match short.as_str() {
         "RingCore" => "RingQueue".to_owned(),
         "ByteCore" => "Queue".to_owned(),

@@ -27,6 +27,6 @@ pub use hooks::at_fork_child;
 pub(crate) use last_words::note_line;
 pub(crate) use panic::report_caught;
 pub use panic::{PanicLocation, PanicReport, ProcessInfo};
-pub use post_mortem::{Fault, PostMortem};
+pub use post_mortem::{Fault, HeldLock, PostMortem};
 pub use scope::{Scope, ScopedChild, scope};
 pub use workers::available_workers;

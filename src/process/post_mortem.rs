@@ -1,10 +1,11 @@
 //! What is known of a child after its death, besides how it ended.
 
 use crate::process::exit::{Exit, Signal};
+use crate::shm::held::held_by;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a child that has ended leaves behind: what it ran, what it logged last, and which fault it met.
+/// What a child that has ended leaves behind: what it ran, what it logged last, which fault it met, which locks it held.
 ///
 /// It is kept in memory that child and parent share, as it happens, so it is there whatever the child died of. It is a part of
 /// [`JoinError::Exited`](crate::JoinError::Exited) and of a pool's [`WorkerDeath`](crate::pool::WorkerDeath), and of their `Display`.
@@ -15,8 +16,10 @@ use std::fmt;
 /// - **Fault**: SIGSEGV, SIGBUS, SIGILL and SIGFPE, with the address, from a handler that children have in place of the default action. It
 ///   goes on to what was there before (Rust's message about a stack overflow; a handler of the program's), and the child ends as it would have
 ///   ended. A child that sets a handler of its own for these signals has its own only.
-/// - **Locks**: which ones it held is not told here: they tell by whom they were held, to whoever locks them next
-///   ([`OwnerDied`](crate::OwnerDied)).
+/// - **Locks**: those that its threads held when it died: every [`Mutex`](crate::Mutex), [`ReentrantMutex`](crate::ReentrantMutex) and
+///   [`RawMutex`](crate::RawMutex), and every [`RwLock`](crate::RwLock) that one of them wrote under, by the name that
+///   [`Shared::named`](crate::Shared::named) gave, or by type and address. See [`locks`](PostMortem::locks) for what that means if another
+///   process has it by now, and for the limits.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,6 +43,15 @@ struct Known {
     task: String,
     log_lines: Vec<String>,
     fault: Option<Fault>,
+    locks: Vec<HeldLock>,
+}
+
+/// A lock that a process held when it died.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLock {
+    name: String,
+    type_name: String,
+    address: u64,
 }
 
 /// An instruction that the CPU could not carry out.
@@ -51,8 +63,13 @@ pub struct Fault {
 }
 
 impl PostMortem {
-    pub(crate) fn new(task: &str, log_lines: Vec<String>, fault: Option<Fault>) -> PostMortem {
-        PostMortem(Box::new(Known { task: task.to_owned(), log_lines, fault }))
+    pub(crate) fn new(
+        task: &str,
+        log_lines: Vec<String>,
+        fault: Option<Fault>,
+        locks: Vec<HeldLock>,
+    ) -> PostMortem {
+        PostMortem(Box::new(Known { task: task.to_owned(), log_lines, fault, locks }))
     }
 
     /// The same of another task: a worker of a pool runs many.
@@ -76,6 +93,38 @@ impl PostMortem {
         self.0.fault
     }
 
+    /// The locks that it held when it died, 32 at most, in no particular order.
+    ///
+    /// *Held* is meant as of the death. Whoever waits for such a lock gets it at once, usually before this process has learnt of the death,
+    /// and may have recovered and unlocked it by now: it is named all the same, because whoever takes a lock over from the dead notes that
+    /// first. (Looking does not disturb them: no lock is taken.) What a process of the tree held that died of itself *while* it recovered
+    /// is named for both.
+    ///
+    /// Not named are:
+    /// - locks that this process does not map: placed by the child itself, or after the pool or the fork server was started;
+    /// - locks inside of structs of the program's own that nobody has taken over yet: of memory that was placed as such a struct it is
+    ///   not known where in it the locks are. Place locks, arrays or [slices](crate::Region::place_slice) of them, and give names to them;
+    /// - locks that were forgotten: the tree remembers the last 2048 things that were placed, the last 1024 that were named (of these, the
+    ///   first 4096 locks are looked at, named ones first), and the last 64 takeovers;
+    /// - all of them, where a sandbox refuses the system call `process_vm_readv`, but for those taken over.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use offspring::{Mutex, Shared};
+    /// let table = Shared::new(Mutex::new(0u64))?.named("table");
+    /// let child = offspring::spawn(|| -> () {
+    ///     let _guard = table.lock();
+    ///     std::process::abort()
+    /// })?;
+    /// let error = child.join().unwrap_err();
+    /// assert_eq!(error.post_mortem().unwrap().locks()[0].name(), Some("table"));
+    /// assert!(error.to_string().ends_with("; it held Mutex<u64> table"));
+    /// # Ok(()) }
+    /// ```
+    pub fn locks(&self) -> &[HeldLock] {
+        &self.0.locks
+    }
+
     /// Writes what there is to be said of a process that ended so, beyond that.
     pub(crate) fn describe(&self, exit: Option<&Exit>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (exit, self.0.fault) {
@@ -88,6 +137,9 @@ impl PostMortem {
         }
         if !self.0.task.is_empty() {
             write!(f, " in {}", self.0.task)?;
+        }
+        for (index, lock) in self.0.locks.iter().enumerate() {
+            write!(f, "{}{lock}", if index == 0 { "; it held " } else { ", " })?;
         }
         if let [first, rest @ ..] = &self.0.log_lines[..] {
             write!(f, "; its last log lines:\n    {first}")?;
@@ -103,7 +155,45 @@ impl fmt::Debug for PostMortem {
             .field("task", &self.0.task)
             .field("log_lines", &self.0.log_lines)
             .field("fault", &self.0.fault)
+            .field("locks", &self.0.locks)
             .finish()
+    }
+}
+
+impl HeldLock {
+    /// What the process with this pid held, which is dead.
+    pub(super) fn all_of(pid: u32) -> Vec<HeldLock> {
+        let lock = |held: crate::shm::held::Held| HeldLock {
+            name: held.name,
+            type_name: held.type_name,
+            address: held.address as u64,
+        };
+        held_by(pid).into_iter().map(lock).collect()
+    }
+
+    /// The name that [`Shared::named`](crate::Shared::named) gave it, `name[3]` for one of a slice; `None` if nobody named it.
+    pub fn name(&self) -> Option<&str> {
+        (!self.name.is_empty()).then_some(&self.name)
+    }
+
+    /// What was placed, without paths: `Mutex<u64>`, `[Mutex<u64>; 4]`.
+    pub fn type_name(&self) -> &str {
+        &self.type_name
+    }
+
+    /// Where it lies, in the process that learnt of the death first: the parent, or a pool's supervisor. With few exceptions (payloads of
+    /// the crate's own) that is the same in all processes of a tree.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+}
+
+impl fmt::Display for HeldLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{} {name}", self.type_name),
+            None => write!(f, "{} at {:#x}", self.type_name, self.address),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::process::exit::{Exit, JoinError, Signal};
 use crate::process::lifeline::Leash;
 use crate::process::outcome::{Cell, Stage};
 use crate::process::panic::{PanicReport, ProcessInfo};
-use crate::process::post_mortem::PostMortem;
+use crate::process::post_mortem::{HeldLock, PostMortem};
 use crate::sys::Errno;
 use crate::sys::wait::Status;
 use crate::sys::{pidfd, wait};
@@ -42,6 +42,8 @@ enum State {
     Ended {
         exit: Option<Exit>,
         taken: bool,
+        /// What it held, if there may be a post-mortem.
+        held: Vec<HeldLock>,
     },
 }
 
@@ -85,9 +87,9 @@ impl Record {
     }
 
     /// What it left. After its death.
-    fn post_mortem(&self) -> PostMortem {
+    fn post_mortem(&self, held: Vec<HeldLock>) -> PostMortem {
         let words = self.cell.words();
-        PostMortem::new(self.task, words.lines(), words.fault())
+        PostMortem::new(self.task, words.lines(), words.fault(), held)
     }
 
     pub(super) fn process(&self) -> &ProcessInfo {
@@ -166,7 +168,14 @@ impl Record {
             Err(errno) => return Err(self.join_error(errno)),
         };
         self.leash.take_off();
-        *state = State::Ended { exit: self.conclude(status), taken: false };
+        let stage = self.cell.stage().0;
+        let held = match stage {
+            Stage::Running | Stage::Panic | Stage::Exited if !self.is_detached() => {
+                HeldLock::all_of(self.process.pid())
+            }
+            _ => Vec::new(),
+        };
+        *state = State::Ended { exit: self.conclude(status), taken: false, held };
         Ok(true)
     }
 
@@ -209,7 +218,7 @@ impl Record {
             JoinError::Failed(Error::new(kind, "join", self.process.to_string(), detail))
         };
         let mut state = self.state();
-        let State::Ended { exit, taken } = &mut *state else {
+        let State::Ended { exit, taken, held } = &mut *state else {
             unreachable!("the end is waited for before the result is taken")
         };
         if std::mem::replace(taken, true) {
@@ -247,7 +256,9 @@ impl Record {
                 Errno::from_raw(number),
             ))),
             Stage::Running | Stage::Panic | Stage::Exited => match exit {
-                Some(exit) => Err(JoinError::Exited(exit.clone(), self.post_mortem())),
+                Some(exit) => {
+                    Err(JoinError::Exited(exit.clone(), self.post_mortem(std::mem::take(held))))
+                }
                 None => Err(JoinError::Failed(self.exit_lost())),
             },
         };

@@ -1,6 +1,8 @@
 #![doc = include_str!("README.md")]
 
 mod catalogue;
+pub(crate) mod held;
+mod live;
 pub(crate) mod outside;
 mod region;
 pub(crate) mod roster;

@@ -144,6 +144,22 @@ pub(crate) fn record(bytes: &[u8]) -> Option<RawRecord> {
     })
 }
 
+/// A type's name without paths: `Mutex<u64>`.
+pub(crate) fn without_paths(type_name: &str) -> String {
+    let (mut short, mut word) = (String::new(), String::new());
+    for c in type_name.chars() {
+        match c {
+            c if c.is_alphanumeric() || c == '_' => word.push(c),
+            ':' => word.clear(),
+            c => {
+                short.push_str(&std::mem::take(&mut word));
+                short.push(c);
+            }
+        }
+    }
+    short + &word
+}
+
 /// A name as it is kept: zeros behind it.
 pub(crate) fn text(bytes: &[u8]) -> String {
     let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());

@@ -10,6 +10,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::catalogue::{self, Thing};
+use crate::shm::live::Live;
 use crate::shm::roster;
 use crate::shm::safe::ShmSafe;
 use crate::shm::shared::Shared;
@@ -45,6 +46,8 @@ pub struct Region {
 /// value (`mark` is false): then there is nothing to share out.
 #[derive(Debug)]
 pub(crate) struct RegionMap {
+    /// Dropped before the mapping.
+    _live: Live,
     mapping: Mapping,
     mark: bool,
 }
@@ -83,13 +86,13 @@ impl Region {
         // Addresses differ by a multiple of the stride: whoever sleeps here, and whoever dies there, names the same alarm.
         let mapping = Mapping::aligned(file, bytes, roster::ALARM_STRIDE_BYTES)
             .map_err(os(capacity_bytes))?;
-        Ok(Region { map: Arc::new(RegionMap { mapping, mark: true }) })
+        Ok(Region { map: RegionMap::new(mapping, true) })
     }
 
     fn marked(mapping: Mapping) -> Result<Region> {
         let capacity_bytes = mapping.bytes() - MARK_BYTES;
         mapping.commit(0, MARK_BYTES).map_err(os(capacity_bytes))?;
-        Ok(Region { map: Arc::new(RegionMap { mapping, mark: true }) })
+        Ok(Region { map: RegionMap::new(mapping, true) })
     }
 
     /// A region for exactly one value, without a fill mark.
@@ -98,7 +101,7 @@ impl Region {
         roster::ensure()?;
         let mapping = Mapping::new(bytes.max(1))
             .map_err(|errno| Error::os("create", format!("region of {bytes} bytes"), errno))?;
-        Ok(Region { map: Arc::new(RegionMap { mapping, mark: false }) })
+        Ok(Region { map: RegionMap::new(mapping, false) })
     }
 
     /// Moves `value` into the region.
@@ -242,6 +245,11 @@ fn check(capacity_bytes: usize) -> Result<()> {
 }
 
 impl RegionMap {
+    fn new(mapping: Mapping, mark: bool) -> Arc<RegionMap> {
+        let live = Live::new(mapping.file(), mapping.base().addr(), mapping.bytes());
+        Arc::new(RegionMap { _live: live, mapping, mark })
+    }
+
     /// Tells those who look from outside what lies at an address of this mapping.
     pub(crate) fn enter<T>(&self, address: usize, count: usize, name: &str) {
         catalogue::enter(Thing {

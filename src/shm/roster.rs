@@ -26,6 +26,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::catalogue::CATALOGUE_BYTES;
+use crate::shm::held::Takeovers;
 use crate::shm::waits::{Note, Wait};
 use crate::sys::futex::Watch;
 use crate::sys::memory::Mapping;
@@ -98,6 +99,7 @@ pub(super) struct Header {
     /// Where the next search for a free entry starts.
     pub(super) cursor: AtomicU32,
     pub(super) alarms: [Alarm; ALARM_COUNT],
+    pub(super) takeovers: Takeovers,
 }
 
 /// A pair of words that are always 0. Locks and queues share the pairs, by a hash of their addresses.
@@ -120,10 +122,17 @@ unsafe impl Send for Roster {}
 // SAFETY: as above.
 unsafe impl Sync for Roster {}
 
+impl Roster {
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: the header lies at the start of the mapping, was committed by `ensure`, and is used atomically by all processes.
+        unsafe { self.header.as_ref() }
+    }
+}
+
 /// What a roster begins with.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"offsprng");
 /// Says how all that is shared is laid out, for those who look from outside: raise the number with every change of that.
-pub(crate) const LAYOUT: u64 = layout_of(env!("CARGO_PKG_VERSION"), 1);
+pub(crate) const LAYOUT: u64 = layout_of(env!("CARGO_PKG_VERSION"), 2);
 /// What /proc/PID/maps calls the roster.
 pub(crate) const FILE_NAME: &CStr = c"offspring-roster";
 /// The catalogue of objects lies behind the entries.
@@ -286,9 +295,7 @@ fn take_entry() -> u32 {
     }
     let roster = ROSTER.get().expect("`ensure` has mapped it");
     let tid = robust::tid();
-    // SAFETY: the header lies at the start of the mapping, was committed by `ensure`, and is used atomically by all processes.
-    let header = unsafe { roster.header.as_ref() };
-    let start = header.cursor.fetch_add(1, Ordering::Relaxed) as usize;
+    let start = roster.header().cursor.fetch_add(1, Ordering::Relaxed) as usize;
     for step in 0..ENTRY_COUNT {
         let index = (start + step) % ENTRY_COUNT;
         let offset = ENTRIES_OFFSET + index * size_of::<Entry>();

@@ -110,6 +110,8 @@ pub(crate) trait Kernel {
     fn unkeep_alarm(&self);
     /// Takes back [`name_alarm`](Self::name_alarm), unless the thread names another alarm by now.
     fn unname_alarm(&self, alarm: *const AtomicU32);
+    /// A lock whose owner is dead is about to be taken over; the address is that of its owner word.
+    fn takes_over(&self, _owner: *const AtomicU32, _dead: u32) {}
     /// A lock with this alarm was unlocked, by the slow path.
     fn released(&self, _alarm: *const AtomicU32) {}
     /// Notes that the named alarm must stay in force while a lock is held, also across other operations.

@@ -2,8 +2,8 @@
 
 use crate::deadline::Deadline;
 use crate::prim::{Ordering, fence, light_fence};
-use crate::shm::roster;
 use crate::shm::waits::{self, TIMED};
+use crate::shm::{held, roster};
 use crate::sync::kernel::{ALL, Awaits, Kernel, LIVES_MAX, Pace, Sleep, Slept};
 use crate::sync::takeover;
 use crate::sys::futex::{self, WATCH_COUNT_MAX, Wakeup, Watch};
@@ -251,6 +251,10 @@ impl Kernel for Linux {
         if !roster::owes() {
             self.end();
         }
+    }
+
+    fn takes_over(&self, owner: *const AtomicU32, dead: u32) {
+        held::note_takeover(dead, owner.addr());
     }
 
     fn released(&self, alarm: *const AtomicU32) {

@@ -276,6 +276,9 @@ impl LockCore {
             kernel.settle();
             kernel.name_alarm(setting.alarm()) // L4
         };
+        if let Acquired::FromDead(dead) = acquired {
+            kernel.takes_over(&self.owner, dead);
+        }
         let mut order = Ordering::Acquire;
         if watched && acquired != Acquired::Free {
             // Before the owner word: a watcher that sees the heir there sees that there was a death.
