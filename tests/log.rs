@@ -24,6 +24,7 @@ use support::case;
 fn main() {
     support::run(&[
         case!(stderr::long_lines_of_many_writers_stay_whole),
+        case!(stderr::record_is_one_write),
         case!(stderr::names_and_levels_are_inherited),
         case!(stderr::second_logger_is_an_error),
         case!(stderr::turn_of_a_killed_writer_passes_on),

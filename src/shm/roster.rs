@@ -27,6 +27,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::catalogue::CATALOGUE_BYTES;
 use crate::shm::held::Takeovers;
+use crate::shm::live::Places;
 use crate::shm::waits::{Note, Wait};
 use crate::sys::futex::Watch;
 use crate::sys::memory::Mapping;
@@ -84,6 +85,7 @@ type Name = [AtomicU64; NAME_BYTES / 8];
 pub(super) struct Roster {
     pub(super) mapping: Mapping,
     pub(super) header: NonNull<Header>,
+    pub(super) places: Places,
 }
 
 /// What lies before the entries.
@@ -189,7 +191,9 @@ pub(crate) fn ensure() -> Result<()> {
     ALARMS.store(header.as_ptr(), Ordering::Release);
     // SAFETY: committed above, and nobody else has it yet; zeroed memory is a header.
     unsafe { header.as_ref() }.begin();
-    ROSTER.set(Roster { mapping, header }).unwrap_or_else(|_| unreachable!("set under the lock"));
+    let places = Places::new().map_err(os)?;
+    let roster = Roster { mapping, header, places };
+    ROSTER.set(roster).unwrap_or_else(|_| unreachable!("set under the lock"));
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 
 /// From this length on, ask whether the memory is there before committing it (reading /proc costs some 50 µs).
 const WORTH_ASKING_BYTES: usize = 4 << 20;
@@ -207,6 +208,20 @@ fn anonymous(name: &CStr) -> Result<OwnedFd, Errno> {
         Err(Errno::EINVAL) => memfd_create(name, flags),
         made => made,
     }
+}
+
+/// So many zeroed words of this process's own, for ever. What is not used costs nothing.
+pub(crate) fn private_words(count: usize) -> Result<&'static [AtomicU64], Errno> {
+    let words = Mapping::anywhere(
+        count * size_of::<AtomicU64>(),
+        ACCESS,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        -1,
+    )?;
+    let first = words.base().cast::<AtomicU64>();
+    std::mem::forget(words);
+    // SAFETY: mapped a line above, so long, zeroed, aligned to a page, and never unmapped.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
 /// Copies a word from each of these addresses of this process's own memory, which may be unmapped meanwhile; `None` where that is so.

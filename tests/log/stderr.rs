@@ -4,6 +4,7 @@
 use crate::ears::{heard, listen};
 use crate::support::{Rng, seed, until};
 use log::LevelFilter;
+use nix::fcntl::OFlag;
 use offspring::{Builder, ErrorKind, ForkServer, Pool, Signal, log_to_stderr, spawn};
 use std::fs;
 use std::io::Read;
@@ -43,6 +44,28 @@ pub(crate) fn long_lines_of_many_writers_stay_whole() {
     pipe.read_to_string(&mut text).unwrap();
     children.into_iter().for_each(|child| child.join().unwrap());
     assert_eq!(text.lines().inspect(|text| check(text)).count(), 8 * 60);
+}
+
+/// A pipe in packet mode gives what one `write` wrote to each `read`.
+pub(crate) fn record_is_one_write() {
+    let (from, to) = nix::unistd::pipe2(OFlag::O_DIRECT).unwrap();
+    let before = nix::unistd::dup(std::io::stderr()).unwrap();
+    nix::unistd::dup2_stderr(&to).unwrap();
+    log_to_stderr(LevelFilter::Info).unwrap();
+    log::info!("one {} {}", 1, "x".repeat(2000));
+    log::warn!("two");
+    spawn(|| log::info!("three")).unwrap().join().unwrap();
+    nix::unistd::dup2_stderr(&before).unwrap();
+    let mut from = fs::File::from(from);
+    for expected in [
+        format!("[INFO/main] one 1 {}", "x".repeat(2000)),
+        "[WARN/main] two".into(),
+        "[INFO/child-1] three".into(),
+    ] {
+        let mut packet = [0; 4096];
+        let length = from.read(&mut packet).unwrap();
+        assert_eq!(String::from_utf8_lossy(&packet[..length]), expected + "\n");
+    }
 }
 
 pub(crate) fn names_and_levels_are_inherited() {
