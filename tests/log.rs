@@ -41,6 +41,7 @@ fn main() {
         case!(life::guard_with_news_is_a_guard),
         case!(life::workers_are_replaced),
         case!(life::nothing_is_said_when_it_is_off),
+        case!(life::nothing_is_said_to_strangers_when_it_is_off),
         case!(spans::events_have_their_spans),
         case!(dead::last_lines_and_task_are_in_the_error),
         case!(dead::killed_at_any_moment_leaves_whole_lines),
@@ -57,6 +58,7 @@ fn main() {
         case!(held::locks_of_all_kinds_are_named),
         case!(held::takeover_hides_nothing),
         case!(held::pool_tells_which_locks_its_worker_held),
+        case!(held::old_names_do_not_come_back),
         case!(held::thousands_of_locks),
         case!(held::memory_comes_and_goes_meanwhile),
     ])

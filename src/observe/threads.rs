@@ -108,3 +108,55 @@ pub(super) fn what(kind: u32) -> &'static str {
     ];
     words.iter().find(|(awaits, _)| *awaits as u32 == kind).map_or("something", |(_, word)| word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Awaits, Threads};
+    use crate::observe::tree::{Member, Tree};
+    use crate::shm::outside::{RawEntry, RawWait};
+    use crate::shm::roster;
+    use std::collections::BTreeMap;
+
+    /// What one look alone would take for a deadlock:
+    ///
+    /// ```text
+    ///  a  asleep on L, which is b's                    woken, L is a's   unlocks L
+    ///     look 1: a waits for L                        look: L is a's               look 2: a sleeps no more, or on something else
+    /// ```
+    ///
+    /// A note of the first look, a word of after it: a circle of a alone.
+    #[test]
+    fn one_who_was_handed_the_lock_does_not_wait_for_itself() {
+        roster::ensure().unwrap();
+        let (me, pid) = (roster::me(), std::process::id());
+        let (member, file) = Member::open(pid, None).unwrap().unwrap();
+        let header = member.header().unwrap();
+        let index = crate::shm::outside::index_of(me);
+        let mine = member.entries(header.entries).unwrap();
+        let mine: RawEntry = mine.into_iter().find(|entry| entry.index == index).unwrap();
+        let tree = Tree { order: Vec::new(), members: BTreeMap::from([(pid, member)]) };
+        assert_ne!(file, 0);
+        // The lock's word, as it is when it is read: mine.
+        let word = Box::new(me);
+        let asleep = |sequence| {
+            let wait = RawWait {
+                sequence,
+                since: 1,
+                address: std::ptr::from_ref(&*word).addr() as u64,
+                kind: Awaits::Lock as u32,
+                timed: false,
+                holders: [0; 5],
+            };
+            Threads::new(vec![RawEntry { wait: Some(wait), ..mine.clone() }])
+        };
+        let awake = || Threads::new(vec![RawEntry { wait: None, ..mine.clone() }]);
+        // The first look alone has the circle.
+        let holders =
+            super::holders_now(&tree.members[&pid], &asleep(17).entries[&index].wait.unwrap());
+        assert_eq!(holders, [me & super::ID_MASK]);
+        assert!(asleep(17).sleepers(&tree, || Some(awake())).is_empty());
+        assert!(asleep(17).sleepers(&tree, || Some(asleep(19))).is_empty());
+        assert!(asleep(17).sleepers(&tree, || None).is_empty());
+        assert_eq!(asleep(17).sleepers(&tree, || Some(asleep(17))).len(), 1);
+    }
+}

@@ -75,20 +75,34 @@ pub(crate) fn killed_at_any_moment_leaves_whole_lines() {
     }
 }
 
+/// The child dies while four threads log, so that they are in each other's way to the end.
 pub(crate) fn threads_share_the_ring() {
-    log_to(Keeper, LevelFilter::Info).unwrap();
-    let child = spawn(|| -> () {
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| (0..500).for_each(|number| log::info!("{}", line(number))));
-            }
+    struct Deaf;
+    impl log::Log for Deaf {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, _: &log::Record<'_>) {}
+        fn flush(&self) {}
+    }
+    log_to(Deaf, LevelFilter::Info).unwrap();
+    for _ in 0..20 {
+        let child = spawn(|| -> () {
+            std::thread::scope(|scope| {
+                for nth in 0..4 {
+                    scope.spawn(move || {
+                        (0..if nth == 0 { 2000 } else { u64::MAX })
+                            .for_each(|number| log::info!("{}", line(number % 1000)));
+                        std::process::abort()
+                    });
+                }
+            });
         });
-        std::process::abort()
-    });
-    let error = child.unwrap().join().unwrap_err();
-    let lines = error.post_mortem().unwrap().log_lines();
-    assert!(lines.len() >= 3);
-    lines.iter().for_each(|line| _ = check(line));
+        let error = child.unwrap().join().unwrap_err();
+        let lines = error.post_mortem().unwrap().log_lines();
+        assert!(lines.len() >= 3);
+        lines.iter().for_each(|line| _ = check(line));
+    }
 }
 
 pub(crate) fn next_child_begins_anew() {

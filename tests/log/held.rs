@@ -163,6 +163,15 @@ pub(crate) fn pool_tells_which_locks_its_worker_held() {
     pool.shutdown().unwrap();
 }
 
+/// Memory that is gone is not taken for what lies in its place now.
+pub(crate) fn old_names_do_not_come_back() {
+    for _ in 0..10 {
+        drop(Shared::new(Mutex::new(0u64)).unwrap().named("old"));
+        let new = Shared::new(Mutex::new(0u64)).unwrap().named("new");
+        assert_eq!(names(&killed(ready(|| new.lock())).1), ["Mutex<u64> new"]);
+    }
+}
+
 /// More than the tree remembers; what has a name and is older than that is named still.
 pub(crate) fn thousands_of_locks() {
     let region = Region::new(1 << 20).unwrap();

@@ -185,3 +185,16 @@ pub(crate) fn nothing_is_said_when_it_is_off() {
     let _killed = child.join();
     assert!(said().is_empty());
 }
+
+/// A logger that the program has set itself is asked for nothing that `log` would not ask it for.
+pub(crate) fn nothing_is_said_to_strangers_when_it_is_off() {
+    log::set_logger(&Keeper).unwrap();
+    log::set_max_level(LevelFilter::Error);
+    let child = spawn(|| std::process::abort());
+    let _aborted: Result<(), _> = child.unwrap().join();
+    assert!(said().is_empty());
+    log::set_max_level(LevelFilter::Warn);
+    let child = spawn(|| std::process::abort());
+    let _aborted: Result<(), _> = child.unwrap().join();
+    assert_eq!(said().len(), 1);
+}
