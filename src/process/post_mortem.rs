@@ -105,8 +105,7 @@ impl PostMortem {
     /// - locks inside of structs of the program's own that nobody has taken over yet: of memory that was placed as such a struct it is
     ///   not known where in it the locks are. Place locks, arrays or [slices](crate::Region::place_slice) of them, and give names to them;
     /// - locks that were forgotten: the tree remembers the last 2048 things that were placed, the last 1024 that were named (of these, the
-    ///   first 4096 locks are looked at, named ones first), and the last 64 takeovers;
-    /// - all of them, where a sandbox refuses the system call `process_vm_readv`, but for those taken over.
+    ///   first 4096 locks are looked at, named ones first), and the last 64 takeovers.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

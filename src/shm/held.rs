@@ -11,13 +11,12 @@
 //! - H2 An owner word is read before the takeovers are: H1 makes that enough. Locks of which more than [`TAKEOVERS_MAX`] were taken over
 //!   since are forgotten.
 //!
-//! Other threads of this process may unmap memory meanwhile. So words are read by the kernel, which fails where a load would crash;
-//! and what was read counts if the file was mapped there before and after.
+//! Other threads of this process may want to unmap memory meanwhile: they wait for the end of the look (`live.rs`).
 
-use crate::shm::catalogue;
+use crate::shm::catalogue::{self, Record};
+use crate::shm::live::{Look, place_of};
 use crate::shm::outside::without_paths;
-use crate::shm::{live, roster};
-use crate::sys::memory::peek;
+use crate::shm::roster;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// How many takeovers are remembered.
@@ -70,7 +69,9 @@ impl Takeover {
 /// Notes that a dead thread's lock, with its owner word at this address, is about to be taken over (H1).
 #[cold]
 pub(crate) fn note_takeover(dead: u32, address: usize) {
-    let (Some(roster), Some(place)) = (roster::mapped(), place_of(address)) else { return };
+    let (Some(roster), Some(place)) = (roster::mapped(), place_of(address)) else {
+        return;
+    };
     let takeovers = &roster.header().takeovers;
     if takeovers.last.iter().any(|other| other.is_of(dead, place)) {
         return;
@@ -84,44 +85,26 @@ pub(crate) fn note_takeover(dead: u32, address: usize) {
     note.dead.store(u64::from(dead), Ordering::Release);
 }
 
-fn place_of(address: usize) -> Option<(u64, u64)> {
-    live::all().find_map(|(file, base, bytes)| {
-        (base..base + bytes).contains(&address).then(|| (file, (address - base) as u64))
-    })
-}
-
 /// The locks that a process held when it died. See the top of the file.
 pub(crate) fn held_by(pid: u32) -> Vec<Held> {
     let Some(roster) = roster::mapped() else { return Vec::new() };
-    let is_its = |id: u32| {
-        id != 0
-            && roster::describe(id).is_some_and(|(owner, _)| owner == pid)
-            && roster::is_dead(id)
-    };
-    let mut maps: Vec<(u64, usize)> = live::all().map(|(file, base, _)| (file, base)).collect();
-    maps.sort_unstable();
-    let base_of = |file| Some(maps[maps.binary_search_by_key(&file, |&(file, _)| file).ok()?].1);
-
-    let mut looks: Vec<(u64, usize, usize)> = Vec::new();
+    let is_its = |id: u32| id != 0 && roster::pid_of(id) == Some(pid) && roster::is_dead(id);
+    let look = Look::new();
+    let (mut places, mut room) = (Vec::new(), LOOKS_MAX);
     for [file, offset, bytes, count, locks] in
-        catalogue::records().filter_map(|record| record.seen(|record| record.numbers()))
+        catalogue::records().filter_map(|record| record.seen(Record::numbers))
     {
         let all = count.saturating_mul(locks);
-        let Some(base) = (all > 0).then(|| base_of(file)).flatten() else { continue };
-        let first = base + offset as usize;
-        let steps = (0..bytes).step_by((bytes / all).max(1) as usize);
-        let room = LOOKS_MAX - looks.len();
-        looks.extend(steps.take(room).map(|step| (file, base, first + step as usize)));
+        let Some(map) = (all > 0).then(|| look.find(file)).flatten() else { continue };
+        let steps = (0..bytes).step_by((bytes / all).max(4) as usize);
+        for place in steps.map(|step| offset + step).take(room) {
+            room -= 1;
+            let word = look.word(map, place as usize);
+            if word.is_some_and(|word| is_its(word & ID_MASK)) {
+                places.push((file, place));
+            }
+        }
     }
-    let words = peek(&looks.iter().map(|&(_, _, address)| address).collect::<Vec<_>>());
-    let mut places: Vec<(u64, u64)> = looks
-        .iter()
-        .zip(words)
-        .filter(|&(&(file, base, _), word)| {
-            word.is_some_and(|word| is_its(word & ID_MASK)) && live::has(file, base)
-        })
-        .map(|(&(file, base, address), _)| (file, (address - base) as u64))
-        .collect();
 
     // H2.
     fence(Ordering::Acquire);
@@ -135,26 +118,30 @@ pub(crate) fn held_by(pid: u32) -> Vec<Held> {
     }
     places.sort_unstable();
     places.dedup();
-    let held = places.into_iter().filter_map(|(file, offset)| called(file, offset, base_of(file)?));
+    let held =
+        places.into_iter().filter_map(|(file, place)| called(file, place, look.find(file)?.1));
     held.take(HELD_MAX).collect()
 }
 
 /// What lies at a place, if it is a lock of the user's, or in something of the user's.
 fn called(file: u64, place: u64, base: usize) -> Option<Held> {
     let address = base + place as usize;
-    let mut found: Option<Held> = None;
+    // Those with a name come first.
     for record in catalogue::records() {
-        let Some(([_, offset, bytes, count, locks], [type_name, mut name])) = record
-            .seen(|record| (record.numbers(), record.names()))
-            .filter(|([at, offset, bytes, ..], _)| {
-                *at == file && (*offset..offset.saturating_add(*bytes)).contains(&place)
-            })
-        else {
+        let lies_here = |numbers: &[u64; 5]| {
+            let &[at, offset, bytes, ..] = numbers;
+            at == file && (offset..offset.saturating_add(bytes)).contains(&place)
+        };
+        if record.seen(Record::numbers).as_ref().is_none_or(|numbers| !lies_here(numbers)) {
+            continue;
+        }
+        let seen = record.seen(|record| (record.numbers(), record.names()));
+        let Some((numbers, [type_name, mut name])) = seen.filter(|seen| lies_here(&seen.0)) else {
             continue;
         };
-        if locks == 0 && type_name.starts_with("offspring::") || found.is_some() {
-            // The inner lock of a queue, or what was found with its name already.
-            continue;
+        let [_, offset, bytes, count, locks] = numbers;
+        if locks == 0 && type_name.starts_with("offspring::") {
+            continue; // the inner lock of a queue
         }
         let inside = place - offset;
         let all = count.saturating_mul(locks);
@@ -163,7 +150,7 @@ fn called(file: u64, place: u64, base: usize) -> Option<Held> {
         } else if locks == 0 && inside != 0 && !name.is_empty() {
             name = format!("{name}+{inside}");
         }
-        found = Some(Held { name, type_name: without_paths(&type_name), address });
+        return Some(Held { name, type_name: without_paths(&type_name), address });
     }
-    found
+    None
 }

@@ -246,7 +246,7 @@ fn check(capacity_bytes: usize) -> Result<()> {
 
 impl RegionMap {
     fn new(mapping: Mapping, mark: bool) -> Arc<RegionMap> {
-        let live = Live::new(mapping.file(), mapping.base().addr(), mapping.bytes());
+        let live = Live::new(mapping.file(), mapping.base().expose_provenance(), mapping.bytes());
         Arc::new(RegionMap { _live: live, mapping, mark })
     }
 

@@ -27,7 +27,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::catalogue::CATALOGUE_BYTES;
 use crate::shm::held::Takeovers;
-use crate::shm::live::Places;
+use crate::shm::live::{self, Places};
 use crate::shm::waits::{Note, Wait};
 use crate::sys::futex::Watch;
 use crate::sys::memory::Mapping;
@@ -279,6 +279,13 @@ pub(crate) fn describe(id: u32) -> Option<(u32, String)> {
     (entry.generation.load(Ordering::Acquire) == generation_of(id)).then_some((pid, name))
 }
 
+/// The process of the thread with this id, as [`describe`].
+pub(super) fn pid_of(id: u32) -> Option<u32> {
+    let entry = entry_of(id)?;
+    let pid = entry.pid.load(Ordering::Relaxed);
+    (entry.generation.load(Ordering::Acquire) == generation_of(id)).then_some(pid)
+}
+
 /// Names this process: its entry, if it has one, and those that its threads will take. At most 32 bytes are kept.
 pub(crate) fn set_name(name: &str) {
     write_name(&PROCESS_NAME, name);
@@ -359,6 +366,7 @@ extern "C" fn forget_me() {
         me.id.set(NOBODY);
         me.owes.set(false);
     });
+    live::forget_looks();
 }
 
 fn entry_of(id: u32) -> Option<&'static Entry> {

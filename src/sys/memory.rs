@@ -7,10 +7,8 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::fstat;
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
-use nix::unistd::{Pid, ftruncate};
+use nix::unistd::ftruncate;
 use std::ffi::{CStr, c_int};
-use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
@@ -224,37 +222,6 @@ pub(crate) fn private_words(count: usize) -> Result<&'static [AtomicU64], Errno>
     Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
-/// Copies a word from each of these addresses of this process's own memory, which may be unmapped meanwhile; `None` where that is so.
-/// Where a sandbox refuses the system call, all are `None`.
-pub(crate) fn peek(addresses: &[usize]) -> Vec<Option<u32>> {
-    /// What the kernel takes at once.
-    const WORDS_MAX: usize = 1024;
-    let mut words = Vec::with_capacity(addresses.len());
-    while words.len() < addresses.len() {
-        let rest = &addresses[words.len()..];
-        let rest = &rest[..rest.len().min(WORDS_MAX)];
-        let remote: Vec<RemoteIoVec> =
-            rest.iter().map(|&base| RemoteIoVec { base, len: size_of::<u32>() }).collect();
-        let mut bytes = vec![0; size_of_val(rest)];
-        let local = &mut [IoSliceMut::new(&mut bytes[..rest.len() * size_of::<u32>()])];
-        let read = process_vm_readv(Pid::this(), local, &remote);
-        let read = match read {
-            Ok(read) => read / size_of::<u32>(),
-            Err(Errno::EFAULT) => 0,
-            Err(_) => {
-                words.resize(addresses.len(), None);
-                break;
-            }
-        };
-        let copies = bytes.chunks_exact(size_of::<u32>()).take(read);
-        words.extend(copies.map(|copy| copy.try_into().ok().map(u32::from_ne_bytes)));
-        if read < rest.len() {
-            words.push(None);
-        }
-    }
-    words
-}
-
 /// The size of a page in bytes.
 pub(crate) fn page_bytes() -> usize {
     static PAGE: OnceLock<usize> = OnceLock::new();
@@ -325,24 +292,4 @@ fn group_room_bytes() -> Option<u64> {
         }
     });
     rooms.min()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::peek;
-
-    #[test]
-    fn what_is_not_there_is_left_out() {
-        let words = vec![7u32; 3000];
-        let mut addresses: Vec<usize> =
-            words.iter().map(|word| std::ptr::from_ref(word).addr()).collect();
-        assert!(peek(&addresses).iter().all(|word| *word == Some(7)));
-        for gap in [0, 1500, 1501, 2999] {
-            addresses[gap] = 8;
-        }
-        let is_there = |index: usize| ![0, 1500, 1501, 2999].contains(&index);
-        let expected: Vec<_> = (0..3000).map(|index| is_there(index).then_some(7)).collect();
-        assert_eq!(peek(&addresses), expected);
-        assert!(peek(&[]).is_empty());
-    }
 }
