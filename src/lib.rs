@@ -58,6 +58,9 @@
 //! | a pool in a big process, or in one with threads | [`PoolBuilder::fork_server`](pool::PoolBuilder::fork_server) | [the same](pool::PoolBuilder::fork_server) |
 //! | results one by one, of any input, lazily | [`Pool::imap`], [`pool::as_completed`], [`pool::wait()`] | `07_pool`, `08_executor` |
 //! | Ctrl-C while a pool works | [`pool::Stopper`] | [`pool::Stopper`] |
+//! | to log, from all processes | [`log_to_stderr`], [`log_through`] | `13_logging` |
+//! | what a dead child did last | [`process::PostMortem`], in its error | `13_logging` |
+//! | what they do all day: who waits for whom, how full the queues are | [`snapshot()`], [`observe`] | `top` |
 //! | how many children are useful | [`available_workers`] | `02_word_count` |
 //!
 //! # Three rules of fork
@@ -169,14 +172,14 @@
 //!   older kernels, or where a sandbox refuses that call, it looks once a millisecond.
 //! - 16,384 threads that use locks or queues, alive at a time in one process tree; 2^32 - 1 slots in a ring.
 //! - Cargo features: `kill-matrix` makes `offspring::proof` public, the harness that kills your own structures at every
-//!   instruction. `mutants` can break this crate on purpose and is for its own tests.
+//!   instruction. `tracing` adds `observe::ProcessLayer`, for the events and spans of that crate. `mutants` can break this crate on purpose and is for its own tests.
 //!
 //! # Where next
 //!
 //! The examples, in order: `01_counter_race` (why locks), `02_word_count` (a queue and workers on real files), `03_crash` (deaths at
 //! the worst moment), `04_queue`, `05_pipe`, `06_locks` (what each is for, one screen each), `07_pool` to
-//! `10_resize_images` (many tasks), `11_web_server`, `12_survive`; `tutorial` has what Python's tutorials teach, program by program
-//! (docs/FROM_PYTHON.md). Then the pages of [`sync`], [`queue`] and [`process`], which tell the protocols with the bad interleavings by
+//! `10_resize_images` (many tasks), `11_web_server`, `12_survive`, `13_logging`; `tutorial` has what Python's tutorials teach, program by program
+//! (docs/FROM_PYTHON.md). Then the pages of [`sync`], [`queue`], [`process`] and [`observe`], which tell the protocols with the bad interleavings by
 //! name, and ARCHITECTURE.md, the map of the code.
 //!
 //! Beside them: docs/CRASH_SAFETY.md (what holds when a process dies, who repairs it, and what has been checked, operation by operation),
@@ -190,6 +193,9 @@ mod prim;
 #[cfg_attr(all(shuttle, test), path = "sync/model/time.rs")]
 mod deadline;
 mod error;
+#[cfg(not(any(loom, shuttle)))]
+#[macro_use]
+mod news;
 
 #[cfg(not(any(loom, shuttle)))]
 mod sys;
@@ -210,11 +216,16 @@ pub mod par;
 #[cfg(not(any(loom, shuttle)))]
 pub mod pool;
 
+#[cfg(not(any(loom, shuttle)))]
+pub mod observe;
+
 #[cfg(all(feature = "kill-matrix", not(any(loom, shuttle))))]
 pub mod proof;
 
 pub use error::{Error, ErrorKind, Result};
 
+#[cfg(not(any(loom, shuttle)))]
+pub use observe::{LogRecord, LogRelay, log_through, log_to, log_to_stderr, snapshot};
 #[cfg(not(any(loom, shuttle)))]
 pub use par::{
     Par, ParError, SharedVec, par_for_each_chunk_mut, par_map, par_map_plain, par_reduce,

@@ -4,12 +4,14 @@
 mod support;
 
 mod examples {
+    pub(crate) mod logging;
     pub(crate) mod pool;
+    pub(crate) mod top;
     pub(crate) mod tutorial;
     pub(crate) mod web;
 }
 
-use examples::{pool, tutorial, web};
+use examples::{logging, pool, top, tutorial, web};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::Read;
@@ -55,10 +57,13 @@ fn main() {
         case!(pool::pipeline_keeps_all_jobs),
         case!(pool::images_become_small),
         case!(pool::survive_has_one_outcome_each),
+        case!(top::tells_deadlock_depth_and_death),
+        case!(top::refuses_in_one_line),
         case!(web::answers_and_refuses),
         case!(web::has_no_patience_with_slow_clients),
         case!(web::replaces_the_killed_and_drains),
     ];
+    cases.extend(logging::cases());
     cases.extend(tutorial::cases());
     support::run(&cases)
 }
@@ -142,6 +147,7 @@ fn bad_arguments_get_one_line_and_status_2() {
         (IMAGES, &["--to", "somewhere"]),
         (SERVER, &["--port", "65536"]),
         (SURVIVE, &["me"]),
+        ("13_logging", &["--level", "loud"]),
         ("tutorial", &["hello", "world"]),
     ];
     for (name, args) in bad {

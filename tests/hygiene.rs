@@ -56,7 +56,7 @@ fn park() -> ! {
 
 fn exit_of<R: serde::de::DeserializeOwned>(child: Child<R>) -> Exit {
     match child.join() {
-        Err(JoinError::Exited(exit)) => exit,
+        Err(JoinError::Exited(exit, _)) => exit,
         Err(error) => panic!("expected an end, not {error}"),
         Ok(_) => panic!("expected an end, not a result"),
     }

@@ -55,7 +55,7 @@ fn park() -> ! {
 
 fn end_of<R: for<'a> Deserialize<'a>>(child: Child<R>) -> Exit {
     match child.join() {
-        Err(JoinError::Exited(exit)) => exit,
+        Err(JoinError::Exited(exit, _)) => exit,
         Err(error) => panic!("expected an end, not {error}"),
         Ok(_) => panic!("expected an end, not a result"),
     }

@@ -151,7 +151,7 @@ impl<J: Job> Crew<'_, J> {
             let end = match child.join() {
                 Ok(None) => End::Well,
                 Ok(Some(errno)) => End::Unsent(Errno::from_raw(errno)),
-                Err(JoinError::Exited(exit)) => End::Died(Some(exit), process),
+                Err(JoinError::Exited(exit, _)) => End::Died(Some(exit), process),
                 Err(JoinError::Failed(_)) => End::Died(None, process),
             };
             self.note(number, seat, end, take);

@@ -24,6 +24,7 @@ const KEPT_BYTES: u64 = 64 << 10;
 const STAGE_OFFSET: u64 = 1 << 60;
 const REPORTS_OFFSET: u64 = 1 << 61;
 const CODE_OFFSET: u64 = REPORTS_OFFSET + (1 << 60);
+const OBITUARIES_OFFSET: u64 = 1 << 62;
 /// The most that a failed initialiser's report can have.
 pub(super) const REPORT_BYTES_MAX: usize = 1 << 15;
 
@@ -120,6 +121,21 @@ impl Annex {
         self.sheet.write_at(report, report_offset(seat))
     }
 
+    /// Writes what a worker left behind, as the so-many-th of the morgue; not more than [`REPORT_BYTES_MAX`].
+    pub(super) fn write_obituary(&self, nth: usize, bytes: &[u8]) -> Result<(), Errno> {
+        let length = (bytes.len() as u32).to_ne_bytes();
+        self.sheet.write_at(&[&length, bytes].concat(), obituary_offset(nth))
+    }
+
+    /// Reads it. Whoever asks for one that is being written gets a mixture.
+    pub(super) fn read_obituary(&self, nth: usize) -> Result<Vec<u8>, Errno> {
+        let mut length = [0; 4];
+        self.sheet.read_at(&mut length, obituary_offset(nth))?;
+        let mut bytes = vec![0; REPORT_BYTES_MAX.min(u32::from_ne_bytes(length) as usize)];
+        self.sheet.read_at(&mut bytes, obituary_offset(nth) + length.len() as u64)?;
+        Ok(bytes)
+    }
+
     pub(super) fn read_report(&self, seat: u32, report: &mut [u8]) -> Result<(), Errno> {
         self.sheet.read_at(report, report_offset(seat))
     }
@@ -147,6 +163,10 @@ fn nth(index: u32, part: Part) -> u64 {
 
 fn offset(index: u32, part: Part) -> u64 {
     nth(index, part) * STRIDE_BYTES
+}
+
+fn obituary_offset(nth: usize) -> u64 {
+    OBITUARIES_OFFSET + nth as u64 * 2 * REPORT_BYTES_MAX as u64
 }
 
 fn report_offset(seat: u32) -> u64 {

@@ -225,7 +225,7 @@ impl PoolBuilder {
         }
         let (shop, supervisor) = match &self.server {
             None => {
-                let shop = Arc::new(Shop::new(self.capacity, workers)?);
+                let shop = Arc::new(Shop::new(self.capacity, workers, &name)?);
                 let theirs = (Arc::clone(&shop), Arc::new(plan));
                 let supervisor = builder.spawn(move || supervise(&theirs.0, &theirs.1))?;
                 (shop, supervisor)

@@ -7,7 +7,7 @@
 //! follows: the encoded report of the panic, or a text.
 
 use crate::pool::error::TaskError;
-use crate::pool::job::{Done, Job, captures_nothing, fail, function};
+use crate::pool::job::{self, Done, Job, captures_nothing, fail, function};
 use crate::pool::wire;
 use crate::pool::worker::encode_panic;
 use crate::process::PanicReport;
@@ -113,7 +113,7 @@ where
     R: Serialize,
 {
     const { captures_nothing::<F>() };
-    |argument, output| {
+    let run: job::Run = |argument, output| {
         let Some((count, items)) = behind_head(argument) else {
             return fail(Done::Undecodable, "decode a chunk: it has no head", output);
         };
@@ -144,7 +144,8 @@ where
         }
         run.results.finish();
         Done::Value
-    }
+    };
+    Job { run, name: std::any::type_name::<F> }
 }
 
 /// A chunk that is being done.

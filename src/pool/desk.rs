@@ -330,7 +330,8 @@ impl Desk {
             Kind::Undecodable => result(&mut |bytes| error = Some(TaskError::Decode(text(bytes))))?,
             Kind::Unwritable => result(&mut |bytes| error = Some(TaskError::unwritable(bytes)))?,
             Kind::Died => {
-                let death = WorkerDeath::new(&self.shop, word.holder, word.attempts);
+                let task = slot.task();
+                let death = WorkerDeath::new(&self.shop, word.holder, word.attempts, task);
                 error = Some(TaskError::WorkerDied(death));
             }
             Kind::TimedOut => error = Some(TaskError::TimedOut),

@@ -3,7 +3,7 @@
 use crate::deadline::Deadline;
 use crate::pool::morgue;
 use crate::pool::shop::{Failure, Shop};
-use crate::process::{Exit, PanicReport};
+use crate::process::{Exit, PanicReport, PostMortem};
 use crate::shm::roster;
 use crate::sys::Errno;
 use std::fmt;
@@ -128,20 +128,43 @@ pub struct WorkerDeath {
     shop: Arc<Shop>,
     worker: u32,
     attempts: u32,
+    /// The type of the task's function.
+    task: &'static str,
 }
 
 /// How long `exit` waits at most: a process that is stuck in the kernel cannot be reaped.
 const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 
 impl WorkerDeath {
-    pub(super) fn new(shop: &Arc<Shop>, worker: u32, attempts: u32) -> WorkerDeath {
-        WorkerDeath { shop: Arc::clone(shop), worker, attempts }
+    pub(super) fn new(
+        shop: &Arc<Shop>,
+        worker: u32,
+        attempts: u32,
+        task: &'static str,
+    ) -> WorkerDeath {
+        WorkerDeath { shop: Arc::clone(shop), worker, attempts, task }
     }
 
     /// How the worker ended. Waits until it has been reaped (10 s at most); `None` if nobody could tell any more: the supervisor is
     /// gone, or hundreds of workers have died since.
     pub fn exit(&self) -> Option<Exit> {
         morgue::exit_of(&self.shop, self.worker, Deadline::after(EXIT_PATIENCE))
+    }
+
+    /// The type of the task's function, as the compiler names it: `my_crate::crunch`.
+    pub fn task(&self) -> &str {
+        self.task
+    }
+
+    /// What the worker left behind: its last log lines, the fault that it met. Waits as [`exit`](Self::exit) does.
+    pub fn post_mortem(&self) -> Option<PostMortem> {
+        self.exit()?;
+        self.post_mortem_now()
+    }
+
+    fn post_mortem_now(&self) -> Option<PostMortem> {
+        morgue::post_mortem_of(&self.shop, self.worker)
+            .map(|post_mortem| post_mortem.of_task(self.task))
     }
 
     /// How often the task was begun: as often a worker died with it.
@@ -161,14 +184,19 @@ impl fmt::Display for WorkerDeath {
             Some((pid, name)) => write!(f, "the worker {name} (pid {pid}) died with the task")?,
             None => f.write_str("a worker died with the task")?,
         }
-        if let Some(exit) =
-            morgue::exit_of(&self.shop, self.worker, Deadline::after(Duration::ZERO))
-        {
-            write!(f, ": it {exit}")?;
+        write!(f, " {}", self.task)?;
+        if self.attempts > 1 {
+            write!(f, ", in its attempt {}", self.attempts)?;
         }
-        match self.attempts {
-            1 => Ok(()),
-            attempts => write!(f, "; {attempts} attempts"),
+        let Some(exit) = morgue::exit_of(&self.shop, self.worker, Deadline::after(Duration::ZERO))
+        else {
+            return Ok(());
+        };
+        write!(f, ": it {exit}")?;
+        match self.post_mortem_now() {
+            // The task was named above.
+            Some(post_mortem) => post_mortem.of_task("").describe(Some(&exit), f),
+            None => Ok(()),
         }
     }
 }

@@ -26,20 +26,42 @@ pub(super) enum Done {
 }
 
 /// The code of a job: argument in, output out. The output buffer is empty when it begins.
-pub(super) type Job = fn(&[u8], &mut Vec<u8>) -> Done;
+pub(super) type Run = fn(&[u8], &mut Vec<u8>) -> Done;
 
-/// The job as it is written into a slot.
-pub(super) fn address_of(job: Job) -> u64 {
-    job as usize as u64
+/// What is run, and the name of the user's function in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job {
+    pub(super) run: Run,
+    pub(super) name: Name,
 }
 
-/// The job with this address.
+/// Gives the name of a function's type.
+pub(super) type Name = fn() -> &'static str;
+
+impl Job {
+    /// The addresses of code and name, as they are written into a slot.
+    pub(super) fn addresses(self) -> [u64; 2] {
+        [self.run as usize as u64, self.name as usize as u64]
+    }
+}
+
+/// The code with this address.
 ///
 /// # Safety
-/// The address comes from [`address_of`], in a process of which this one is a fork, or the other way round.
-pub(super) unsafe fn job_at(address: u64) -> Job {
-    // SAFETY: a fork has the same code at the same addresses, and the caller says that the address is a Job's.
-    unsafe { std::mem::transmute::<usize, Job>(address as usize) }
+/// The address is the first of [`Job::addresses`], in a process of which this one is a fork, or the other way round.
+pub(super) unsafe fn run_at(address: u64) -> Run {
+    // SAFETY: a fork has the same code at the same addresses, and the caller says that the address is a Run's.
+    unsafe { std::mem::transmute::<usize, Run>(address as usize) }
+}
+
+/// The name of the function of a job.
+///
+/// # Safety
+/// As for [`run_at`], with the second address.
+pub(super) unsafe fn name_at(address: u64) -> &'static str {
+    // SAFETY: as in `run_at`, a Name's.
+    let name = unsafe { std::mem::transmute::<usize, Name>(address as usize) };
+    name()
 }
 
 /// The same for a function that takes and returns nothing.
@@ -81,7 +103,7 @@ where
     R: Serialize,
 {
     const { captures_nothing::<F>() };
-    |argument, output| {
+    let run: Run = |argument, output| {
         let argument: A = match decode(argument) {
             Ok(argument) => argument,
             Err(text) => return fail(Done::Undecodable, &text, output),
@@ -93,7 +115,8 @@ where
                 fail(Done::Unencodable, &format!("encode a {}: {error}", type_name::<R>()), output)
             }
         }
-    }
+    };
+    Job { run, name: type_name::<F> }
 }
 
 /// Replaces the output by a text.

@@ -11,6 +11,7 @@ mod imap;
 mod job;
 mod map;
 mod morgue;
+pub(crate) mod outside;
 mod owner;
 mod passage;
 mod plan;

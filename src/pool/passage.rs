@@ -76,7 +76,7 @@ pub(super) fn open(
         }
     };
     let (region, file) = Region::portable(stock.bytes())?;
-    let shop = Shop::furnish(&region, stock, workers)?;
+    let shop = Shop::furnish(&region, stock, workers, &plan.name)?;
     let places = Places {
         head: region.offset_of(&shop.head),
         ring: region.offset_of(&shop.ring),

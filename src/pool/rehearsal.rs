@@ -40,7 +40,7 @@ pub struct Standing {
 impl Rehearsal {
     /// With so many slots and seats.
     pub fn new(capacity: usize, seats: u32) -> Result<Rehearsal> {
-        let shop = Arc::new(Shop::new(capacity, seats as usize)?);
+        let shop = Arc::new(Shop::new(capacity, seats as usize, "rehearsal")?);
         shop.head.seats_used.store(seats, Ordering::SeqCst);
         let plan = Plan {
             name: "rehearsal".to_owned(),

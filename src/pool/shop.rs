@@ -59,6 +59,8 @@ pub(super) struct Head {
     pub(super) retire: AtomicU32,
     /// How many workers there are. Written by the supervisor.
     pub(super) living: AtomicU32,
+    /// How many workers were forked in place of one that had ended. Written by the supervisor; for those who look from outside.
+    pub(super) replaced: AtomicU64,
     /// How many seats were ever used. Written by the supervisor.
     pub(super) seats_used: AtomicU32,
     /// [`Failure`], 0 while all is well. Set once, with `blame` before it.
@@ -100,8 +102,13 @@ pub(super) struct Seat {
     pub(super) busy: AtomicU32,
     /// Whether it has done a task. Written by it; cleared before a fork.
     pub(super) has_worked: AtomicU32,
-    _unused: [u32; 3],
+    /// How many workers have ended here, and how the last one did: as in the morgue. Written by the supervisor; for those who look from
+    /// outside.
+    pub(super) ends: AtomicU32,
+    pub(super) last_end: AtomicU64,
 }
+
+const _: () = assert!(size_of::<Seat>() == 32);
 
 /// No slot.
 pub(super) const NO_SLOT: u32 = u32::MAX;
@@ -163,13 +170,18 @@ impl Stock {
 }
 
 impl Shop {
-    pub(super) fn new(slots: usize, workers: usize) -> Result<Shop> {
+    pub(super) fn new(slots: usize, workers: usize, name: &str) -> Result<Shop> {
         let stock = Stock::new(slots, workers);
-        Shop::furnish(&Region::new(stock.bytes())?, stock, workers)
+        Shop::furnish(&Region::new(stock.bytes())?, stock, workers, name)
     }
 
     /// Places everything.
-    pub(super) fn furnish(region: &Region, stock: Stock, workers: usize) -> Result<Shop> {
+    pub(super) fn furnish(
+        region: &Region,
+        stock: Stock,
+        workers: usize,
+        name: &str,
+    ) -> Result<Shop> {
         let Stock { slots, seats, entries } = stock;
         let os = |errno| Error::os("create", "a pool", errno);
         let bell = || Bell::ringing().map_err(os);
@@ -185,6 +197,7 @@ impl Shop {
             told: bell()?,
         };
         shop.told.silence();
+        drop(shop.head.clone().named(name));
         Ok(shop)
     }
 
@@ -389,6 +402,9 @@ fn entry_of(slot: u32, generation: u32) -> u64 {
 }
 
 impl Head {
+    /// For those who look from outside.
+    pub(super) const FAILURE_OFFSET: usize = std::mem::offset_of!(Head, failure);
+
     fn new(workers: u32) -> Head {
         let zero = || AtomicU32::new(0);
         Head {
@@ -397,6 +413,7 @@ impl Head {
             target: AtomicU32::new(workers),
             retire: zero(),
             living: zero(),
+            replaced: AtomicU64::new(0),
             seats_used: zero(),
             failure: zero(),
             blame: zero(),
@@ -423,7 +440,8 @@ impl Seat {
             report_bytes: zero(),
             busy: zero(),
             has_worked: zero(),
-            _unused: [0; 3],
+            ends: zero(),
+            last_end: AtomicU64::new(0),
         }
     }
 }

@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "copies payloads into and out of shared bytes")]
 
 use crate::pool::annex::Annex;
+use crate::pool::job;
 use crate::pool::word::{Kind, Word};
 use crate::shm::{ShmCell, ShmSafe};
 use crate::sys::Errno;
@@ -27,8 +28,9 @@ struct Inline(ShmCell<[u8; INLINE_BYTES]>);
 pub(super) struct Slot {
     /// The committing word.
     word: AtomicU64,
-    /// The address of the job's code, the same in all processes of the pool. Written by the client.
+    /// The addresses of the job's code and of its name, the same in all processes of the pool. Written by the client.
     pub(super) job: AtomicU64,
+    name: AtomicU64,
     /// Until when it must be done, in ns since the pool's beginning; 0: whenever. Written by the client.
     pub(super) deadline: AtomicU64,
     argument_bytes: AtomicU64,
@@ -61,11 +63,15 @@ pub(super) enum Part {
 }
 
 impl Slot {
+    /// For those who look from outside.
+    pub(super) const WORD_OFFSET: usize = std::mem::offset_of!(Slot, word);
+
     pub(super) fn new() -> Slot {
         let empty = || Inline(ShmCell::new([0; INLINE_BYTES]));
         Slot {
             word: AtomicU64::new(Word::free(1).to_bits()),
             job: AtomicU64::new(0),
+            name: AtomicU64::new(0),
             deadline: AtomicU64::new(0),
             argument_bytes: AtomicU64::new(0),
             result_bytes: AtomicU64::new(0),
@@ -104,6 +110,16 @@ impl Slot {
     /// Whether a death now would be the end of the task.
     pub(super) fn is_last_attempt(&self, word: Word) -> bool {
         word.attempts >= self.max_attempts.load(Ordering::Relaxed)
+    }
+
+    /// The type of the task's function.
+    #[cold]
+    pub(super) fn task(&self) -> &'static str {
+        match self.name.load(Ordering::Relaxed) {
+            0 => "",
+            // SAFETY: `prepare` wrote it, from a Job, in a process of which this one is a fork, or in this one.
+            name => unsafe { job::name_at(name) },
+        }
     }
 
     fn place(&self, part: Part) -> (&AtomicU64, &Inline) {
@@ -182,9 +198,10 @@ impl Slot {
 
     /// Prepares the slot for a new task; by the client, which has the slot.
     #[inline]
-    pub(super) fn prepare(&self, job: u64, deadline: u64, max_attempts: u32) {
+    pub(super) fn prepare(&self, [run, name]: [u64; 2], deadline: u64, max_attempts: u32) {
         debug_assert!(self.word().kind == Kind::Free, "a slot with a task in it");
-        self.job.store(job, Ordering::Relaxed);
+        self.job.store(run, Ordering::Relaxed);
+        self.name.store(name, Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
         self.max_attempts.store(max_attempts, Ordering::Relaxed);
         self.watched.store(0, Ordering::Relaxed);

@@ -316,7 +316,7 @@ impl Pool {
     pub(super) fn prepare(&self, index: u32, options: TaskOptions, job: Job) {
         let shop = &self.desk.shop;
         let deadline = options.deadline.map_or(0, |deadline| shop.nanos_of(deadline));
-        shop.slot(index).prepare(job::address_of(job), deadline, attempts(options.retries));
+        shop.slot(index).prepare(job.addresses(), deadline, attempts(options.retries));
         if deadline != 0 {
             shop.head.has_deadlines.store(1, Ordering::SeqCst);
         }
@@ -374,7 +374,7 @@ impl Pool {
     /// Refuses what the workers have no code for.
     #[inline]
     pub(super) fn check_code(&self, job: Job) -> Result<()> {
-        match self.code.has(job::address_of(job)) {
+        match job.addresses().into_iter().all(|address| self.code.has(address)) {
             true => Ok(()),
             false => Err(self.no_code()),
         }

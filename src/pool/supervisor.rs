@@ -123,14 +123,20 @@ impl<'a> Supervisor<'a> {
 
     fn note_end(&mut self, worker: &Worker, end: Result<Leave, JoinError>) {
         let seat = self.shop.seat(worker.seat);
-        let id = seat.worker.load(Ordering::SeqCst);
-        morgue::bury(self.shop, self.births, id, &end);
+        morgue::bury(self.shop, self.births, seat, &end);
         let index = seat.slot.load(Ordering::Acquire);
         if index != NO_SLOT {
             let slot = self.shop.slot(index);
             self.shop.bury(slot, slot.word());
         }
         let was_busy = seat.busy.load(Ordering::Acquire) != 0;
+        let (name, pid) = (worker.child.name(), worker.child.pid());
+        match &end {
+            Ok(leave) => news!(Debug, "{name} (pid {pid}) leaves its pool: {leave:?}"),
+            Err(_) if worker.is_ended => news!(Debug, "{name} (pid {pid}) was ended by its pool"),
+            Err(_) if was_busy => news!(Warn, "{name} (pid {pid}) died with a task"),
+            Err(_) => news!(Warn, "{name} (pid {pid}) died without a task"),
+        }
         match end {
             Ok(Leave::Uninitialized) => self.lost(Failure::Initializer, worker.seat, false),
             Err(_) if !was_busy && !worker.is_ended => {
@@ -300,6 +306,9 @@ impl<'a> Supervisor<'a> {
         self.shop.seat(seat).busy.store(0, Ordering::Relaxed);
         self.shop.seat(seat).has_worked.store(0, Ordering::Relaxed);
         let name = format!("{}-{}", self.plan.name, self.births);
+        if self.shop.seat(seat).worker.load(Ordering::Relaxed) != 0 {
+            news!(Debug, "{name} takes the place of a worker that is gone");
+        }
         let (shop, plan) = (Arc::clone(self.shop), Arc::clone(self.plan));
         let living = self.workers.len() as u32;
         // Before it can do anything of which the client hears.
@@ -309,6 +318,9 @@ impl<'a> Supervisor<'a> {
             head.living.store(living, Ordering::SeqCst);
         }
         self.workers.push(Worker { child: forked?, seat, is_ended: false });
+        if self.shop.seat(seat).ends.load(Ordering::Relaxed) != 0 {
+            head.replaced.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(())
     }
 

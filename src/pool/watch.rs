@@ -8,7 +8,7 @@ use crate::pool::shop::{Failure, Shop};
 use crate::pool::slot::{SLEEPER, Slot};
 use crate::pool::word::{Kind, Word};
 use crate::shm::roster;
-use crate::sync::kernel::{Kernel, LIVES_MAX, Pace, Sleep, Slept};
+use crate::sync::kernel::{Awaits, Kernel, LIVES_MAX, Pace, Sleep, Slept};
 use crate::sync::linux::Linux;
 use std::sync::atomic::Ordering;
 
@@ -147,6 +147,7 @@ impl Shop {
         }
         let head = &self.head;
         let sleep = Sleep {
+            awaits: Awaits::Outcome,
             bell: head.done.bell(),
             event: (head.done.word(), armed.value),
             owner: None,

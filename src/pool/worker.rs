@@ -169,10 +169,10 @@ impl Worker<'_> {
     /// Runs the user's code; what came out is in `output`.
     fn produce(&mut self, slot: &Slot, index: u32) -> Kind {
         // SAFETY: the client, whose fork this process is, wrote it from a Job before it queued the task.
-        let job = unsafe { job::job_at(slot.job.load(Ordering::Relaxed)) };
+        let run = unsafe { job::run_at(slot.job.load(Ordering::Relaxed)) };
         self.output.clear();
         let output = &mut self.output;
-        let call = |argument: &[u8]| catch_unwind(AssertUnwindSafe(|| job(argument, output)));
+        let call = |argument: &[u8]| catch_unwind(AssertUnwindSafe(|| run(argument, output)));
         let called = slot.read(&self.shop.annex, index, Part::Argument, &mut self.argument, call);
         if self.argument.capacity() > BUFFER_KEPT_BYTES {
             self.argument = Vec::new();

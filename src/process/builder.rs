@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "forks")]
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::news;
 use crate::process::bequest::Bequest;
 use crate::process::child::Child;
 use crate::process::family::{self, Family};
@@ -156,9 +157,11 @@ impl Builder {
         F: FnOnce() -> R,
         R: Serialize + DeserializeOwned,
     {
-        match self.fork(std::mem::needs_drop::<F>())? {
+        match self.fork(std::mem::needs_drop::<F>(), std::any::type_name::<F>())? {
             Born::Here(record, bequest) => {
                 bequest.tell(body);
+                family::say_departed();
+                record.say_start();
                 Ok(Child::new(record))
             }
             Born::There(seat, family, bequest) => seat.run(family, bequest, body),
@@ -177,7 +180,7 @@ impl Builder {
     }
 
     /// Forks, and returns in both processes. Not generic, so that it is compiled once. `owns`: the closure has something to drop.
-    pub(super) fn fork(self, owns: bool) -> Result<Born> {
+    pub(super) fn fork(self, owns: bool, task: &'static str) -> Result<Born> {
         if !self.allow_threads {
             check_one_thread(self.name.as_deref())?;
         }
@@ -206,6 +209,9 @@ impl Builder {
             // The locks are released here, guard and hook stay.
             drop((streams, ends));
             std::mem::forget((guard, watch));
+            if self.allow_threads {
+                news::forked_beside_threads();
+            }
             let process = ProcessInfo::new(signal::pid(), name);
             return Ok(Born::There(Seat { process, parent, cell, leash }, family, bequest));
         }
@@ -219,7 +225,8 @@ impl Builder {
             Err(errno) => return Err(error("fork", errno)),
         };
         let pidfd = open(pid).map_err(|errno| error("open", errno))?;
-        let record = Record::new(parent.pid(), ProcessInfo::new(pid, name), pidfd, cell, leash);
+        let record =
+            Record::new(parent.pid(), ProcessInfo::new(pid, name), pidfd, cell, leash, task);
         let record = Arc::new(record);
         family.add(Arc::clone(&record));
         Ok(Born::Here(record, bequest))

@@ -72,6 +72,7 @@ impl<R> Child<R> {
             return Ok(None);
         }
         family::lock().remove(&self.record);
+        self.record.say_end();
         self.record.exit().map(Some)
     }
 
@@ -160,7 +161,7 @@ impl<R: DeserializeOwned> Child<R> {
     /// assert!(child.join_timeout(Duration::from_millis(1)).is_none());
     /// child.kill()?;
     /// let error = child.join().unwrap_err();
-    /// assert_eq!(error.to_string(), "join: the child was ended by SIGKILL");
+    /// assert!(error.to_string().starts_with("join: the child was ended by SIGKILL"));
     /// # Ok(()) }
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Option<std::result::Result<R, JoinError>> {
@@ -181,6 +182,7 @@ impl<R: DeserializeOwned> Child<R> {
             Ok(false) => None,
             Ok(true) => {
                 family::lock().remove(&self.record);
+                self.record.say_end();
                 Some(self.record.take())
             }
             Err(error) => Some(Err(JoinError::Failed(error))),
@@ -195,6 +197,7 @@ impl<R> Drop for Child<R> {
         }
         self.record.detach();
         family::lock().sweep();
+        family::say_departed();
     }
 }
 

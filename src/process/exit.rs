@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::process::panic::PanicReport;
+use crate::process::post_mortem::PostMortem;
 use crate::sys::signal::{NAMES, realtime};
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +14,7 @@ use std::fmt;
 /// # fn main() -> offspring::Result<()> {
 /// let child = offspring::spawn(|| { std::process::exit(3) })?;
 /// let error: JoinError = offspring::Child::<()>::join(child).unwrap_err();
-/// assert!(matches!(error, JoinError::Exited(Exit::Code(3))));
+/// assert!(matches!(error, JoinError::Exited(Exit::Code(3), _)));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +157,8 @@ impl fmt::Debug for Signal {
 #[non_exhaustive]
 pub enum JoinError {
     /// The child ended before it returned a result. `Exit::Code(0)` is possible: `std::process::exit(0)` is no result.
-    Exited(Exit),
+    /// With it comes what the child left behind.
+    Exited(Exit, PostMortem),
     /// The child may have ended well, and still there is no result: it could not be encoded or decoded
     /// ([`Encoding`](crate::ErrorKind::Encoding)), there was no memory for it
     /// ([`OutOfMemory`](crate::ErrorKind::OutOfMemory)), somebody else reaped the child and it left no word
@@ -169,7 +171,15 @@ impl JoinError {
     /// How the child ended, if that is why there is no result.
     pub fn exit(&self) -> Option<&Exit> {
         match self {
-            JoinError::Exited(exit) => Some(exit),
+            JoinError::Exited(exit, _) => Some(exit),
+            JoinError::Failed(_) => None,
+        }
+    }
+
+    /// What the child left behind, if it ended without a result.
+    pub fn post_mortem(&self) -> Option<&PostMortem> {
+        match self {
+            JoinError::Exited(_, post_mortem) => Some(post_mortem),
             JoinError::Failed(_) => None,
         }
     }
@@ -177,7 +187,7 @@ impl JoinError {
     /// The panic, if that is why there is no result.
     pub fn panic(&self) -> Option<&PanicReport> {
         match self {
-            JoinError::Exited(Exit::Panicked(report)) => Some(report),
+            JoinError::Exited(Exit::Panicked(report), _) => Some(report),
             _ => None,
         }
     }
@@ -186,7 +196,10 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            JoinError::Exited(exit) => write!(f, "join: the child {exit}"),
+            JoinError::Exited(exit, post_mortem) => {
+                write!(f, "join: the child {exit}")?;
+                post_mortem.describe(Some(exit), f)
+            }
             JoinError::Failed(error) => error.fmt(f),
         }
     }
@@ -195,7 +208,7 @@ impl fmt::Display for JoinError {
 impl std::error::Error for JoinError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            JoinError::Exited(_) => None,
+            JoinError::Exited(..) => None,
             JoinError::Failed(error) => Some(error),
         }
     }

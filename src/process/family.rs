@@ -9,6 +9,7 @@
 //! of ours, under its parent's name if somebody else called `fork()`.
 
 use crate::error::{Error, Result};
+use crate::news;
 use crate::process::board::Board;
 use crate::process::panic::ProcessInfo;
 use crate::process::record::Record;
@@ -35,6 +36,8 @@ pub(super) struct Family {
     births: u64,
     /// The lines to this process's fork servers, which its children must not have.
     lines: Vec<RawFd>,
+    /// Detached children whose end is still to be said.
+    departed: Vec<Arc<Record>>,
 }
 
 /// The family, locked.
@@ -53,6 +56,14 @@ pub(super) fn seat() -> Option<&'static Seat> {
     family.seat.filter(|seat| seat.process.pid() == signal::pid())
 }
 
+/// Says how detached children ended that were reaped. Not under the family's lock.
+pub(super) fn say_departed() {
+    if news::is_wanted(log::Level::Warn) {
+        let departed = std::mem::take(&mut lock().departed);
+        departed.iter().for_each(|record| record.say_end());
+    }
+}
+
 impl Family {
     const EMPTY: Family = Family {
         owner: 0,
@@ -63,6 +74,7 @@ impl Family {
         board: None,
         births: 0,
         lines: Vec::new(),
+        departed: Vec::new(),
     };
 
     /// Notes the child's seat, in the child, which got this lock by the fork. Writes a word: the rest can wait.
@@ -137,12 +149,16 @@ impl Family {
 
     /// Reaps the detached children that have ended, and prints the panics that nobody can ask for any more.
     pub(super) fn sweep(&mut self) {
+        let departed = &mut self.departed;
         self.records.retain(|record| {
             if !record.is_detached() || !matches!(record.try_wait(), Ok(true)) {
                 return true;
             }
             if let Some(report) = record.panic() {
                 eprintln!("a detached child panicked: {report}\n{}", report.backtrace());
+            }
+            if news::is_wanted(log::Level::Warn) {
+                departed.push(Arc::clone(record));
             }
             false
         });
@@ -209,5 +225,8 @@ pub fn current() -> Current {
 pub fn children() -> Vec<ProcessInfo> {
     let mut family = lock();
     family.sweep();
-    family.children()
+    let children = family.children();
+    drop(family);
+    say_departed();
+    children
 }

@@ -27,6 +27,7 @@
 #![expect(unsafe_code, reason = "reads and writes cells in a mapping")]
 
 use crate::process::board::Board;
+use crate::process::last_words::{LastWords, WORDS_BYTES};
 use crate::sys::Errno;
 use crate::sys::sheet::lift_file_size_limit;
 use std::io;
@@ -48,7 +49,7 @@ pub(super) enum Stage {
     Undecodable = 7,
 }
 
-/// Head of a cell; the inline payload follows it.
+/// Head of a cell; the last words follow it, and the inline payload them.
 #[repr(C, align(64))]
 pub(super) struct Head {
     /// [`Stage`]. Writer: parent before the fork, child once. Reader: parent after the death.
@@ -65,8 +66,10 @@ pub(super) struct Head {
 }
 
 /// Size of a cell.
-pub(super) const CELL_BYTES: usize = 1024;
-const INLINE_BYTES: usize = CELL_BYTES - size_of::<Head>();
+pub(super) const CELL_BYTES: usize = 2048;
+/// What is before the payload.
+const FRONT_BYTES: usize = size_of::<Head>() + WORDS_BYTES;
+const INLINE_BYTES: usize = CELL_BYTES - FRONT_BYTES;
 /// Each cell has this much of the sheet's offsets for itself, after the part that is mapped.
 const SPILL_STRIDE_BYTES: u64 = 1 << 40;
 /// How much of a big payload is gathered for one write.
@@ -102,6 +105,7 @@ impl Cell {
     pub(super) fn begin(&self) {
         self.head().spilled.store(0, Ordering::Relaxed);
         self.head().born.store(0, Ordering::Relaxed);
+        self.words().clear();
         self.head().stage.store(Stage::Running as u32, Ordering::Relaxed);
     }
 
@@ -171,9 +175,17 @@ impl Cell {
         unsafe { self.head.as_ref() }
     }
 
-    fn inline(&self) -> *mut u8 {
+    /// What the child leaves for its post-mortem.
+    pub(super) fn words(&self) -> &LastWords {
         // SAFETY: a cell is CELL_BYTES long, and its head is smaller.
-        unsafe { self.head.as_ptr().cast::<u8>().add(size_of::<Head>()) }
+        let words = unsafe { self.head.add(1) }.cast::<LastWords>();
+        // SAFETY: they lie there, aligned as the head is, and all their fields are atomics.
+        unsafe { words.as_ref() }
+    }
+
+    fn inline(&self) -> *mut u8 {
+        // SAFETY: a cell is CELL_BYTES long, and what is before the payload is smaller.
+        unsafe { self.head.as_ptr().cast::<u8>().add(FRONT_BYTES) }
     }
 
     fn spill_offset(&self) -> u64 {

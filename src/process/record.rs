@@ -5,10 +5,12 @@
 
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
+use crate::news;
 use crate::process::exit::{Exit, JoinError, Signal};
 use crate::process::lifeline::Leash;
 use crate::process::outcome::{Cell, Stage};
 use crate::process::panic::{PanicReport, ProcessInfo};
+use crate::process::post_mortem::{HeldLock, PostMortem};
 use crate::sys::Errno;
 use crate::sys::wait::Status;
 use crate::sys::{pidfd, wait};
@@ -25,9 +27,13 @@ pub(super) struct Record {
     pidfd: OwnedFd,
     cell: Cell,
     leash: Leash,
+    /// The type of what it runs.
+    task: &'static str,
     state: Mutex<State>,
     /// Nobody will ask for the result any more: the family reaps.
     detached: AtomicBool,
+    /// Whether its end was said.
+    said: AtomicBool,
 }
 
 enum State {
@@ -36,6 +42,8 @@ enum State {
     Ended {
         exit: Option<Exit>,
         taken: bool,
+        /// What it held, if there may be a post-mortem.
+        held: Vec<HeldLock>,
     },
 }
 
@@ -46,9 +54,42 @@ impl Record {
         pidfd: OwnedFd,
         cell: Cell,
         leash: Leash,
+        task: &'static str,
     ) -> Record {
         let (state, detached) = (Mutex::new(State::Running), AtomicBool::new(false));
-        Record { owner, process, pidfd, cell, leash, state, detached }
+        let said = AtomicBool::new(false);
+        Record { owner, process, pidfd, cell, leash, task, state, detached, said }
+    }
+
+    /// Says that it was started. Under no lock.
+    pub(super) fn say_start(&self) {
+        news!(Debug, "started {} to run {}", self.process, self.task);
+    }
+
+    /// Says how it ended, if that is known and was not said yet. Under no lock.
+    pub(super) fn say_end(&self) {
+        if !news::is_wanted(log::Level::Warn) || self.said.load(Ordering::Relaxed) {
+            return;
+        }
+        let exit = match &*self.state() {
+            State::Ended { exit, .. } => exit.clone(),
+            State::Running => return,
+        };
+        if self.said.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match exit {
+            Some(exit) if exit.is_success() => news!(Debug, "{} {exit}", self.process),
+            Some(Exit::Panicked(report)) => news!(Warn, "panicked: {report}"),
+            Some(exit) => news!(Warn, "{} {exit}", self.process),
+            None => news!(Warn, "{} ended, nobody knows how", self.process),
+        }
+    }
+
+    /// What it left. After its death.
+    fn post_mortem(&self, held: Vec<HeldLock>) -> PostMortem {
+        let words = self.cell.words();
+        PostMortem::new(self.task, words.lines(), words.fault(), held)
     }
 
     pub(super) fn process(&self) -> &ProcessInfo {
@@ -127,7 +168,14 @@ impl Record {
             Err(errno) => return Err(self.join_error(errno)),
         };
         self.leash.take_off();
-        *state = State::Ended { exit: self.conclude(status), taken: false };
+        let stage = self.cell.stage().0;
+        let held = match stage {
+            Stage::Running | Stage::Panic | Stage::Exited if !self.is_detached() => {
+                HeldLock::all_of(self.process.pid())
+            }
+            _ => Vec::new(),
+        };
+        *state = State::Ended { exit: self.conclude(status), taken: false, held };
         Ok(true)
     }
 
@@ -170,7 +218,7 @@ impl Record {
             JoinError::Failed(Error::new(kind, "join", self.process.to_string(), detail))
         };
         let mut state = self.state();
-        let State::Ended { exit, taken } = &mut *state else {
+        let State::Ended { exit, taken, held } = &mut *state else {
             unreachable!("the end is waited for before the result is taken")
         };
         if std::mem::replace(taken, true) {
@@ -208,7 +256,9 @@ impl Record {
                 Errno::from_raw(number),
             ))),
             Stage::Running | Stage::Panic | Stage::Exited => match exit {
-                Some(exit) => Err(JoinError::Exited(exit.clone())),
+                Some(exit) => {
+                    Err(JoinError::Exited(exit.clone(), self.post_mortem(std::mem::take(held))))
+                }
                 None => Err(JoinError::Failed(self.exit_lost())),
             },
         };

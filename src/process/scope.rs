@@ -107,6 +107,7 @@ impl<'scope> Scope<'scope> {
         for record in records.iter().filter(|record| !record.is_taken()) {
             let ended = record.wait_until(Deadline::NEVER);
             family::lock().remove(record);
+            record.say_end();
             if !record.went_well() {
                 let how = ended
                     .and_then(|_| record.exit())

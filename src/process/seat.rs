@@ -4,7 +4,8 @@
 //!
 //! 1. **Leash.** Whatever comes next can take long or hang; from here on a dead parent takes the child with it.
 //! 2. **Seat** noted in the family, whose lock is released: everything below may spawn, or ask `current()`.
-//! 3. **Roster name.** Hooks may take locks, and a dead owner should have its name.
+//! 3. **Roster name.** Hooks may take locks, and a dead owner should have its name. **Last words**: from here on what is logged is
+//!    kept for the post-mortem, and so is a fault.
 //! 4. **Ends of pipes** that are not this child's are let go: from here on user code runs, which may open descriptors, or wait for
 //!    an end of stream.
 //! 5. **The program's hooks**, then **the closure**, under one `catch_unwind`.
@@ -15,8 +16,8 @@
 //! (a hook or the closure may call `exit`; it reports the code and skips the handlers that the parent registered) and the
 //! **panic hook** (a panic is to be reported, not printed).
 //!
-//! Signals: this crate sets no handler and no mask, so there is none to reset; a child inherits those of the thread that
-//! forked it, and what is pending is not inherited.
+//! Signals: this crate sets no mask, and no handlers but those of faults, in children (`sys/fault.rs`), so there is none to reset; a child
+//! inherits those of the thread that forked it, and what is pending is not inherited.
 //!
 //! An empty child's cost is that of the pages it touches first, in code as in data (1 to 3 µs each), so this file allocates
 //! nothing and calls little before the closure; what can be done in the parent before the fork is done there.
@@ -143,11 +144,13 @@ impl Seat {
         let no_way_back = NoWayBack;
         let leashed = self.leash.put_on(self.process.pid());
         // SAFETY: `live` never returns or unwinds, so this frame and those that it borrows from live as long as the process.
-        family.sit(unsafe { &*std::ptr::from_ref(self) });
+        let seat: &'static Seat = unsafe { &*std::ptr::from_ref(self) };
+        family.sit(seat);
         family.let_go_of_lines();
         drop(family);
         self.insist(leashed);
         roster::set_name(self.process.name());
+        seat.cell.words().begin(self.process.pid());
         self.insist(bequest.accept());
         std::mem::forget(no_way_back);
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod byte_ring;
 pub(crate) mod gate;
+pub(crate) mod gauge;
 pub(crate) mod ring_core;
 pub(crate) mod work;
 

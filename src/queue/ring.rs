@@ -120,6 +120,12 @@ impl<T: Plain> RingQueue<T> {
         Ok(RingQueue { core, slots, pacers: Default::default(), bell: None })
     }
 
+    /// Gives the queue a name by which [`snapshot`](crate::snapshot) and `top` call it; see [`Shared::named`](crate::Shared::named).
+    pub fn named(self, name: &str) -> Self {
+        drop(self.core.clone().named(name));
+        self
+    }
+
     fn check(capacity: usize) -> Result<()> {
         if (1..=CAPACITY_MAX).contains(&capacity) {
             return Ok(());

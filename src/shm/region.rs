@@ -9,6 +9,8 @@
 #![expect(unsafe_code, reason = "writes values into a mapping")]
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::shm::catalogue::{self, Thing};
+use crate::shm::live::Live;
 use crate::shm::roster;
 use crate::shm::safe::ShmSafe;
 use crate::shm::shared::Shared;
@@ -44,6 +46,8 @@ pub struct Region {
 /// value (`mark` is false): then there is nothing to share out.
 #[derive(Debug)]
 pub(crate) struct RegionMap {
+    /// Dropped before the mapping.
+    _live: Live,
     mapping: Mapping,
     mark: bool,
 }
@@ -82,13 +86,13 @@ impl Region {
         // Addresses differ by a multiple of the stride: whoever sleeps here, and whoever dies there, names the same alarm.
         let mapping = Mapping::aligned(file, bytes, roster::ALARM_STRIDE_BYTES)
             .map_err(os(capacity_bytes))?;
-        Ok(Region { map: Arc::new(RegionMap { mapping, mark: true }) })
+        Ok(Region { map: RegionMap::new(mapping, true) })
     }
 
     fn marked(mapping: Mapping) -> Result<Region> {
         let capacity_bytes = mapping.bytes() - MARK_BYTES;
         mapping.commit(0, MARK_BYTES).map_err(os(capacity_bytes))?;
-        Ok(Region { map: Arc::new(RegionMap { mapping, mark: true }) })
+        Ok(Region { map: RegionMap::new(mapping, true) })
     }
 
     /// A region for exactly one value, without a fill mark.
@@ -97,7 +101,7 @@ impl Region {
         roster::ensure()?;
         let mapping = Mapping::new(bytes.max(1))
             .map_err(|errno| Error::os("create", format!("region of {bytes} bytes"), errno))?;
-        Ok(Region { map: Arc::new(RegionMap { mapping, mark: false }) })
+        Ok(Region { map: RegionMap::new(mapping, false) })
     }
 
     /// Moves `value` into the region.
@@ -110,6 +114,7 @@ impl Region {
     /// If `T` is aligned to more than a page.
     pub fn place<T: ShmSafe>(&self, value: T) -> Result<Shared<T>> {
         let place = self.reserve(size_of::<T>(), align_of::<T>())?.cast::<T>();
+        self.map.enter::<T>(place.as_ptr().addr(), 1, "");
         // SAFETY: `reserve` gave us aligned, committed bytes for one T that no other process will be given.
         unsafe { place.write(value) };
         // SAFETY: just initialised.
@@ -138,6 +143,7 @@ impl Region {
             // SAFETY: as in `place`.
             unsafe { place.write(value(index)) };
         }
+        self.map.enter::<T>(first.as_ptr().addr(), len, "");
         let slice = NonNull::slice_from_raw_parts(first, len);
         // SAFETY: all elements are initialised.
         Ok(unsafe { Shared::from_raw(slice, Arc::clone(&self.map)) })
@@ -239,6 +245,23 @@ fn check(capacity_bytes: usize) -> Result<()> {
 }
 
 impl RegionMap {
+    fn new(mapping: Mapping, mark: bool) -> Arc<RegionMap> {
+        let live = Live::new(mapping.file(), mapping.base().expose_provenance(), mapping.bytes());
+        Arc::new(RegionMap { _live: live, mapping, mark })
+    }
+
+    /// Tells those who look from outside what lies at an address of this mapping.
+    pub(crate) fn enter<T>(&self, address: usize, count: usize, name: &str) {
+        catalogue::enter(Thing {
+            file: self.mapping.file(),
+            offset: address - self.mapping.base().addr(),
+            bytes: count * size_of::<T>(),
+            count,
+            type_name: std::any::type_name::<T>(),
+            name,
+        });
+    }
+
     fn start(&self) -> usize {
         if self.mark { MARK_BYTES } else { 0 }
     }

@@ -25,19 +25,24 @@
 #![expect(unsafe_code, reason = "a table of atomics in a mapping, linked into the robust list")]
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::shm::catalogue::CATALOGUE_BYTES;
+use crate::shm::held::Takeovers;
+use crate::shm::live::{self, Places};
+use crate::shm::waits::{Note, Wait};
 use crate::sys::futex::Watch;
 use crate::sys::memory::Mapping;
 use crate::sys::robust::{self, Head, OWNER_DIED, RawHead, TID_MASK, WAITERS};
 use crate::sys::{atfork, membarrier};
 use std::cell::{Cell, UnsafeCell};
+use std::ffi::CStr;
 use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-const INDEX_BITS: u32 = 14;
+pub(super) const INDEX_BITS: u32 = 14;
 const GENERATION_BITS: u32 = 15;
-const ENTRY_COUNT: usize = 1 << INDEX_BITS;
+pub(super) const ENTRY_COUNT: usize = 1 << INDEX_BITS;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
 
@@ -49,23 +54,25 @@ pub(crate) const NEEDS_FENCE: u32 = 1 << (INDEX_BITS + GENERATION_BITS);
 pub(crate) const NOBODY: u32 = 0;
 
 /// Longest name kept, in bytes.
-const NAME_BYTES: usize = 32;
+pub(super) const NAME_BYTES: usize = 32;
 
 /// One thread's place in the roster. Written by its tenant, read by all; the life word also by the kernel.
 #[repr(C, align(128))]
-struct Entry {
-    life: AtomicU32,
-    generation: AtomicU32,
+pub(super) struct Entry {
+    pub(super) life: AtomicU32,
+    pub(super) generation: AtomicU32,
     /// The tenant's process, for reports.
-    pid: AtomicU32,
-    _unused: u32,
-    _unused_too: u64,
+    pub(super) pid: AtomicU32,
+    /// See `waits.rs`, with the fields below.
+    pub(super) wait_sequence: AtomicU32,
+    pub(super) wait_since: AtomicU64,
     /// `prev` and `next` of the robust list, at the offset that glibc uses.
     links: UnsafeCell<[MaybeUninit<u64>; 2]>,
     /// A list head, where libc has none for the thread.
     spare_head: UnsafeCell<MaybeUninit<RawHead>>,
     /// The tenant's name, zero-padded; atomics, because it may be renamed while others read.
-    name: Name,
+    pub(super) name: Name,
+    pub(super) wait: Wait,
 }
 
 const _: () = assert!(ENTRIES_OFFSET.is_multiple_of(size_of::<Entry>()));
@@ -75,17 +82,26 @@ const _: () = assert!(offset_of!(Entry, links) + 8 == robust::NODE_OFFSET);
 
 type Name = [AtomicU64; NAME_BYTES / 8];
 
-struct Roster {
-    mapping: Mapping,
-    header: NonNull<Header>,
+pub(super) struct Roster {
+    pub(super) mapping: Mapping,
+    pub(super) header: NonNull<Header>,
+    pub(super) places: Places,
 }
 
 /// What lies before the entries.
 #[repr(C, align(128))]
-struct Header {
+pub(super) struct Header {
+    /// For those who look from outside; see `observe/README.md`.
+    pub(super) magic: AtomicU64,
+    pub(super) layout: AtomicU64,
+    /// Where each process of the tree keeps its own name.
+    pub(super) name_at: AtomicU64,
+    /// How many objects were ever entered in the catalogue, without and with a name.
+    pub(super) entered: [AtomicU64; 2],
     /// Where the next search for a free entry starts.
-    cursor: AtomicU32,
-    alarms: [Alarm; ALARM_COUNT],
+    pub(super) cursor: AtomicU32,
+    pub(super) alarms: [Alarm; ALARM_COUNT],
+    pub(super) takeovers: Takeovers,
 }
 
 /// A pair of words that are always 0. Locks and queues share the pairs, by a hash of their addresses.
@@ -101,12 +117,39 @@ pub(crate) struct Alarm {
 }
 
 const ALARM_COUNT: usize = 512;
-const ENTRIES_OFFSET: usize = size_of::<Header>();
+pub(super) const ENTRIES_OFFSET: usize = size_of::<Header>();
 
 // SAFETY: the mapping lives for ever and holds atomics; `links` and `spare_head` are touched by an entry's tenant alone.
 unsafe impl Send for Roster {}
 // SAFETY: as above.
 unsafe impl Sync for Roster {}
+
+impl Roster {
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: the header lies at the start of the mapping, was committed by `ensure`, and is used atomically by all processes.
+        unsafe { self.header.as_ref() }
+    }
+}
+
+/// What a roster begins with.
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"offsprng");
+/// Says how all that is shared is laid out, for those who look from outside: raise the number with every change of that.
+pub(crate) const LAYOUT: u64 = layout_of(env!("CARGO_PKG_VERSION"), 2);
+/// What /proc/PID/maps calls the roster.
+pub(crate) const FILE_NAME: &CStr = c"offspring-roster";
+/// The catalogue of objects lies behind the entries.
+pub(super) const CATALOGUE_OFFSET: usize =
+    (ENTRIES_OFFSET + ENTRY_COUNT * size_of::<Entry>()).next_multiple_of(4096);
+
+/// FNV-1a of the version, with the number in the low byte.
+const fn layout_of(version: &str, number: u8) -> u64 {
+    let (bytes, mut hash, mut at) = (version.as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x100_0000_01b3);
+        at += 1;
+    }
+    hash << 8 | number as u64
+}
 
 static ROSTER: OnceLock<Roster> = OnceLock::new();
 /// The name that this process gives to entries it takes from now on.
@@ -140,13 +183,17 @@ pub(crate) fn ensure() -> Result<()> {
         return Ok(());
     }
     let os = |errno| Error::os("map", "the roster", errno);
-    let mapping = Mapping::new(ENTRIES_OFFSET + ENTRY_COUNT * size_of::<Entry>()).map_err(os)?;
+    let mapping = Mapping::named(CATALOGUE_OFFSET + CATALOGUE_BYTES, FILE_NAME).map_err(os)?;
     mapping.commit(0, ENTRIES_OFFSET).map_err(os)?;
     let header = NonNull::new(mapping.base().cast()).expect("a mapping is never at address 0");
     ASYMMETRIC.store(membarrier::register().is_ok(), Ordering::Relaxed);
     atfork::on_fork_child(forget_me).map_err(os)?;
     ALARMS.store(header.as_ptr(), Ordering::Release);
-    ROSTER.set(Roster { mapping, header }).unwrap_or_else(|_| unreachable!("set under the lock"));
+    // SAFETY: committed above, and nobody else has it yet; zeroed memory is a header.
+    unsafe { header.as_ref() }.begin();
+    let places = Places::new().map_err(os)?;
+    let roster = Roster { mapping, header, places };
+    ROSTER.set(roster).unwrap_or_else(|_| unreachable!("set under the lock"));
     Ok(())
 }
 
@@ -232,12 +279,24 @@ pub(crate) fn describe(id: u32) -> Option<(u32, String)> {
     (entry.generation.load(Ordering::Acquire) == generation_of(id)).then_some((pid, name))
 }
 
+/// The process of the thread with this id, as [`describe`].
+pub(super) fn pid_of(id: u32) -> Option<u32> {
+    let entry = entry_of(id)?;
+    let pid = entry.pid.load(Ordering::Relaxed);
+    (entry.generation.load(Ordering::Acquire) == generation_of(id)).then_some(pid)
+}
+
 /// Names this process: its entry, if it has one, and those that its threads will take. At most 32 bytes are kept.
 pub(crate) fn set_name(name: &str) {
     write_name(&PROCESS_NAME, name);
     if let Some(entry) = entry_of(my_id()) {
         write_name(&entry.name, name);
     }
+}
+
+/// The name of this process, of which at most 32 bytes are kept; empty in the first one. Takes no lock.
+pub(crate) fn process_name() -> String {
+    read_name(&PROCESS_NAME)
 }
 
 #[cold]
@@ -247,9 +306,7 @@ fn take_entry() -> u32 {
     }
     let roster = ROSTER.get().expect("`ensure` has mapped it");
     let tid = robust::tid();
-    // SAFETY: the header lies at the start of the mapping, was committed by `ensure`, and is used atomically by all processes.
-    let header = unsafe { roster.header.as_ref() };
-    let start = header.cursor.fetch_add(1, Ordering::Relaxed) as usize;
+    let start = roster.header().cursor.fetch_add(1, Ordering::Relaxed) as usize;
     for step in 0..ENTRY_COUNT {
         let index = (start + step) % ENTRY_COUNT;
         let offset = ENTRIES_OFFSET + index * size_of::<Entry>();
@@ -277,6 +334,7 @@ fn take_entry() -> u32 {
         let generation = entry.generation.load(Ordering::Relaxed);
         let generation = if generation >= GENERATION_MASK { 1 } else { generation + 1 };
         entry.generation.store(generation, Ordering::Relaxed);
+        entry.wait_sequence.fetch_and(!1, Ordering::Relaxed);
         entry.pid.store(std::process::id(), Ordering::Relaxed);
         for (ours, process) in entry.name.iter().zip(&PROCESS_NAME) {
             ours.store(process.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -308,6 +366,7 @@ extern "C" fn forget_me() {
         me.id.set(NOBODY);
         me.owes.set(false);
     });
+    live::forget_looks();
 }
 
 fn entry_of(id: u32) -> Option<&'static Entry> {
@@ -334,7 +393,26 @@ const _: () = {
     }
 };
 
-fn generation_of(id: u32) -> u32 {
+impl Header {
+    fn begin(&self) {
+        self.name_at.store((&raw const PROCESS_NAME).addr() as u64, Ordering::Relaxed);
+        self.layout.store(LAYOUT, Ordering::Relaxed);
+        self.magic.store(MAGIC, Ordering::Release);
+    }
+}
+
+/// The roster, if it is mapped.
+pub(super) fn mapped() -> Option<&'static Roster> {
+    ROSTER.get()
+}
+
+/// Where the calling thread notes what it waits for, if it has an entry.
+pub(super) fn my_note() -> Option<Note<'static>> {
+    let entry = entry_of(my_id())?;
+    Some(Note { sequence: &entry.wait_sequence, since: &entry.wait_since, wait: &entry.wait })
+}
+
+pub(super) fn generation_of(id: u32) -> u32 {
     (id >> INDEX_BITS) & GENERATION_MASK
 }
 

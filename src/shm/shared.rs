@@ -42,6 +42,21 @@ impl<T: ShmSafe> Shared<T> {
     pub fn new(value: T) -> Result<Shared<T>> {
         Region::single(size_of::<T>(), align_of::<T>())?.place(value)
     }
+
+    /// Gives the value a name by which [`snapshot`](crate::snapshot) and `top` call it, in all processes. The first 48 bytes are kept (to
+    /// a whole character), and the last 1024 names of a process tree; a later name of the same value counts. An empty name is none.
+    ///
+    /// ```
+    /// # fn main() -> offspring::Result<()> {
+    /// use offspring::{Mutex, Shared};
+    /// let accounts = Shared::new(Mutex::new([0u64; 16]))?.named("accounts");
+    /// assert!(accounts.try_lock().is_ok());
+    /// # Ok(()) }
+    /// ```
+    pub fn named(self, name: &str) -> Shared<T> {
+        self.map.enter::<T>(self.value.as_ptr().addr(), 1, name);
+        self
+    }
 }
 
 impl<T: ?Sized + ShmSafe> Shared<T> {

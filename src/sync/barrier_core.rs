@@ -30,7 +30,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{Kernel, LIVES_MAX, Pace, Sleep, Slept};
+use crate::sync::kernel::{Awaits, Kernel, LIVES_MAX, Pace, Sleep, Slept};
 
 /// The most parties: so many lives as a sleeper can watch.
 pub(crate) const PARTIES_MAX: usize = if cfg!(any(loom, shuttle)) { 3 } else { LIVES_MAX };
@@ -344,6 +344,7 @@ impl BarrierCore {
                 }
             }
             let sleep = Sleep {
+                awaits: Awaits::Parties,
                 bell: self.changed.bell(),
                 event: (self.changed.word(), event.value),
                 owner: None,

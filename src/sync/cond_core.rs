@@ -29,7 +29,7 @@
 
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64, Ordering, fence};
-use crate::sync::kernel::{ALL, Kernel, Pace, Sleep, Slept};
+use crate::sync::kernel::{ALL, Awaits, Kernel, Pace, Sleep, Slept};
 use crate::sync::lock_core::{Acquired, LockCore, Refused, Setting, Sight, Watcher};
 
 const STATE: u32 = 3;
@@ -160,6 +160,7 @@ impl CondCore {
             }
             let lives = [owner];
             let sleep = Sleep {
+                awaits: Awaits::Condition,
                 bell: &self.bell,
                 event: (&self.state, count | ARMED),
                 owner: None,

@@ -18,7 +18,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{ALL, Kernel, Pace, Sleep, Slept};
+use crate::sync::kernel::{ALL, Awaits, Kernel, Pace, Sleep, Slept};
 
 const SET: u64 = 1 << 32;
 const EVER: u64 = SET - 1;
@@ -141,6 +141,7 @@ impl EventCore {
                 return false;
             }
             let sleep = Sleep {
+                awaits: Awaits::Event,
                 bell: self.event.bell(),
                 event: (self.event.word(), armed.value),
                 owner: None,

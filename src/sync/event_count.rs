@@ -57,6 +57,11 @@ pub(crate) struct EventCount {
     bell: AtomicU32,
 }
 
+impl EventCount {
+    /// Where the bell lies in it.
+    pub(crate) const BELL_OFFSET: usize = std::mem::offset_of!(EventCount, bell);
+}
+
 /// What `arm` returns and `sleep` compares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Armed {

@@ -7,6 +7,8 @@ use crate::prim::{AtomicU32, AtomicU64};
 /// the owner or the world, the event): in the other order a death between a comparison and the alarm would be missed.
 #[derive(Clone, Copy)]
 pub(crate) struct Sleep<'a> {
+    /// What for; told to those who look from outside.
+    pub(crate) awaits: Awaits,
     /// The event count's bell.
     pub(crate) bell: &'a AtomicU32,
     /// The event count's word and the armed value seen.
@@ -23,6 +25,31 @@ pub(crate) struct Sleep<'a> {
     pub(crate) alarm: &'a AtomicU32,
     /// The event count could not be armed (no `membarrier`): sleep for a moment only.
     pub(crate) unarmed: bool,
+}
+
+/// What a sleeper waits for. The numbers are read from outside (`observe/`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Awaits {
+    /// That the owner gives up a lock.
+    Lock = 1,
+    /// That the readers (`lives`) give up theirs.
+    Readers = 2,
+    /// A notification.
+    Condition = 3,
+    /// An event that is set.
+    Event = 4,
+    /// A change of a monitor's state: permits or items, which `lives` hold.
+    Change = 5,
+    /// The other parties of a barrier.
+    Parties = 6,
+    /// A value that is set once.
+    Value = 7,
+    Message = 8,
+    /// Room for a message.
+    Room = 9,
+    /// A task's outcome.
+    Outcome = 10,
 }
 
 /// How many other lives a sleeper can watch: `futex_waitv` takes 128 words, and [`Sleep`] has up to six of its own.
@@ -83,6 +110,10 @@ pub(crate) trait Kernel {
     fn unkeep_alarm(&self);
     /// Takes back [`name_alarm`](Self::name_alarm), unless the thread names another alarm by now.
     fn unname_alarm(&self, alarm: *const AtomicU32);
+    /// A lock whose owner is dead is about to be taken over; the address is that of its owner word.
+    fn takes_over(&self, _owner: *const AtomicU32, _dead: u32) {}
+    /// A lock with this alarm was unlocked, by the slow path.
+    fn released(&self, _alarm: *const AtomicU32) {}
     /// Notes that the named alarm must stay in force while a lock is held, also across other operations.
     fn keep_alarm(&self);
     /// Names `alarm` for the length of one operation on a structure that is not a lock; no other is named meanwhile.

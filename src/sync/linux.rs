@@ -2,11 +2,14 @@
 
 use crate::deadline::Deadline;
 use crate::prim::{Ordering, fence, light_fence};
-use crate::shm::roster;
-use crate::sync::kernel::{ALL, Kernel, LIVES_MAX, Pace, Sleep, Slept};
+use crate::shm::waits::{self, TIMED};
+use crate::shm::{held, roster};
+use crate::sync::kernel::{ALL, Awaits, Kernel, LIVES_MAX, Pace, Sleep, Slept};
+use crate::sync::takeover;
 use crate::sys::futex::{self, WATCH_COUNT_MAX, Wakeup, Watch};
 use crate::sys::{membarrier, spin};
 use std::cell::Cell;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::{Duration, Instant};
 
@@ -134,7 +137,10 @@ impl Kernel for Linux {
         let bell = zero(sleep.bell);
         if sleep.unarmed || WAITV_REFUSED.load(Ordering::Relaxed) {
             // Without an armed event count, or with one word only, wake-ups can be missed: look again soon.
-            return why(futex::wait(bell, deadline.or_after(MOMENT)), deadline);
+            note(&sleep, deadline);
+            let wakeup = futex::wait(bell, deadline.or_after(MOMENT));
+            waits::end(wakeup == Wakeup::TimedOut);
+            return why(wakeup, deadline);
         }
         let alarm = roster::alarm(sleep.alarm);
         let (named, echo) = (zero(&alarm.named), zero(&alarm.echo));
@@ -173,7 +179,9 @@ impl Kernel for Linux {
             }
         };
         let start = sleep.world.map(|_| Instant::now());
+        note(&sleep, deadline);
         let wakeup = futex::wait_any(watches, until);
+        waits::end(wakeup == Wakeup::TimedOut);
         if let Some(start) = start {
             AWAKE.with(|awake| awake.slept(start.elapsed()));
         }
@@ -245,6 +253,14 @@ impl Kernel for Linux {
         }
     }
 
+    fn takes_over(&self, owner: *const AtomicU32, dead: u32) {
+        held::note_takeover(dead, owner.addr());
+    }
+
+    fn released(&self, alarm: *const AtomicU32) {
+        takeover::say(alarm.addr());
+    }
+
     fn keep_alarm(&self) {
         roster::set_owes(true);
     }
@@ -296,6 +312,20 @@ impl Kernel for Linux {
             rings.set(count % CALM_AFTER);
             count == CALM_AFTER
         })
+    }
+}
+
+/// Notes for those who look from outside what this thread is about to sleep on, and who has it.
+fn note(sleep: &Sleep<'_>, deadline: Deadline) {
+    let timed = if deadline.is_never() { 0 } else { TIMED };
+    let kind = sleep.awaits as u32 | timed;
+    match (sleep.owner, sleep.awaits) {
+        (Some((word, owner)), _) => waits::begin(kind, ptr::from_ref(word).addr(), &[owner]),
+        // Their lives are watched, but they are not in the way.
+        (None, Awaits::Condition | Awaits::Parties | Awaits::Outcome) => {
+            waits::begin(kind, ptr::from_ref(sleep.bell).addr(), &[])
+        }
+        (None, _) => waits::begin(kind, ptr::from_ref(sleep.bell).addr(), sleep.lives),
     }
 }
 

@@ -38,7 +38,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, Ordering};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{Kernel, Pace, Sleep, Slept};
+use crate::sync::kernel::{Awaits, Kernel, Pace, Sleep, Slept};
 
 /// What an unlock leaves while there are watchers.
 fn free_watched() -> u32 {
@@ -246,6 +246,7 @@ impl LockCore {
                 return Err(if stopped { Refused::Stopped } else { Refused::TimedOut });
             }
             let sleep = Sleep {
+                awaits: Awaits::Lock,
                 bell: self.event.bell(),
                 event: (self.event.word(), armed.value),
                 owner: Some((&self.owner, owner)),
@@ -275,6 +276,9 @@ impl LockCore {
             kernel.settle();
             kernel.name_alarm(setting.alarm()) // L4
         };
+        if let Acquired::FromDead(dead) = acquired {
+            kernel.takes_over(&self.owner, dead);
+        }
         let mut order = Ordering::Acquire;
         if watched && acquired != Acquired::Free {
             // Before the owner word: a watcher that sees the heir there sees that there was a death.
@@ -310,6 +314,18 @@ impl LockCore {
         self.owner.store(if slow & WATCHERS == 0 { 0 } else { free_watched() }, unlocking());
         self.event.ring(kernel, me, alarm);
         kernel.unname_alarm(alarm);
+        kernel.released(alarm);
+    }
+
+    /// By the owner, as if it had waited: names the alarm until the unlock, which so takes the slow path.
+    #[cold]
+    pub(crate) fn unlock_slowly<K: Kernel>(&self, kernel: &K, alarm: &AtomicU32) {
+        if self.slow.load(Ordering::Relaxed) & NAMED == 0 {
+            kernel.settle();
+            kernel.name_alarm(alarm);
+            self.slow.fetch_or(NAMED, Ordering::Relaxed);
+            kernel.keep_alarm();
+        }
     }
 
     /// The owner is about to wait at a condition variable: names the alarm, from here until [`reacquire`](Self::reacquire) has

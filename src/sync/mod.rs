@@ -35,11 +35,13 @@ mod raw_mutex;
 #[cfg(not(any(loom, shuttle)))]
 mod reentrant;
 #[cfg(not(any(loom, shuttle)))]
-mod rwlock;
+pub(crate) mod rwlock;
 #[cfg(not(any(loom, shuttle)))]
 mod rwlock_guards;
 #[cfg(not(any(loom, shuttle)))]
 mod semaphore;
+#[cfg(not(any(loom, shuttle)))]
+mod takeover;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use self::{

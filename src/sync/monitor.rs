@@ -26,7 +26,7 @@
 
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::event_count::{Armed, EventCount};
-use crate::sync::kernel::{ALL, Kernel, LIVES_MAX, Pace, Sleep, Slept};
+use crate::sync::kernel::{ALL, Awaits, Kernel, LIVES_MAX, Pace, Sleep, Slept};
 use crate::sync::lock_core::{Acquired, LockCore, Setting};
 use crate::sync::patience::{GaveUp, Patience};
 
@@ -273,6 +273,7 @@ impl Monitor {
             true => &self.zero,
         };
         let sleep = Sleep {
+            awaits: Awaits::Change,
             bell: self.changed.bell(),
             event: (self.changed.word(), armed.value),
             owner: None,

@@ -190,11 +190,24 @@ impl<T: Pod> Mutex<T> {
         acquired: Acquired,
     ) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
         let panicking = std::thread::panicking();
-        let guard = MutexGuard { lock: self, me, panicking, _thread: PhantomData };
+        // Two, made where they are handed out: one that lives across the call would be kept in memory, on the fast path too.
+        let guard = || MutexGuard { lock: self, me, panicking, _thread: PhantomData };
         if acquired == Acquired::Free && self.died.load(Ordering::Relaxed) == 0 {
-            return Ok(guard);
+            return Ok(guard());
         }
-        Err(LockError::OwnerDied(OwnerDied::new(guard, acquired)))
+        self.note_death(acquired);
+        Err(LockError::OwnerDied(OwnerDied::with(guard())))
+    }
+
+    /// The caller has the lock, which was a dead owner's, now or before.
+    #[cold]
+    #[inline(never)]
+    fn note_death(&self, acquired: Acquired) {
+        // From here on a later owner is told even if we leave without recovering; and if we die, we are the dead owner.
+        if let Acquired::FromDead(id) = acquired {
+            self.set_died(id);
+            self.raw.keep_news(id);
+        }
     }
 
     /// Notes whose death is to be reported until somebody recovers; the caller holds the lock.

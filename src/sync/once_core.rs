@@ -12,7 +12,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{Kernel, Sleep, Slept};
+use crate::sync::kernel::{Awaits, Kernel, Sleep, Slept};
 use crate::sync::lock_core::{LockCore, Refused, Setting};
 
 /// See the top of the file. Zeroed memory has no value yet.
@@ -117,6 +117,7 @@ impl OnceCore {
                 break false;
             }
             let sleep = Sleep {
+                awaits: Awaits::Value,
                 bell: self.set.bell(),
                 event: (self.set.word(), armed.value),
                 owner: None,

@@ -1,7 +1,6 @@
 //! The news that a lock's last owner died, together with the lock.
 
 use crate::shm::roster;
-use crate::sync::lock_core::Acquired;
 use crate::sync::mutex::MutexGuard;
 use bytemuck::Pod;
 use std::fmt;
@@ -69,17 +68,6 @@ pub struct Owner {
     pid: Option<u32>,
     name: String,
     panicked: bool,
-}
-
-impl<'a, T: Pod> OwnerDied<'a, T> {
-    #[cold]
-    pub(crate) fn new(guard: MutexGuard<'a, T>, acquired: Acquired) -> OwnerDied<'a, T> {
-        // From here on a later owner is told even if we leave without recovering; and if we die, we are the dead owner.
-        if let Acquired::FromDead(id) = acquired {
-            guard.lock().set_died(id);
-        }
-        OwnerDied::with(guard)
-    }
 }
 
 impl<T: Pod, G: Guard> OwnerDied<'_, T, G> {

@@ -6,6 +6,7 @@ use crate::deadline::Deadline;
 use crate::shm::{ShmSafe, roster};
 use crate::sync::linux::Linux;
 use crate::sync::lock_core::{Acquired, Alone, LockCore, Refused};
+use crate::sync::takeover;
 use parking_lot::lock_api;
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,17 @@ impl RawMutex {
             return Ok(Acquired::Free);
         }
         self.core.acquire_slow(&Linux, me, &Alone(&self.core), deadline)
+    }
+
+    /// By the owner, who got the lock from this dead one: that is told when it unlocks, if anybody wants to hear it. Out of line, or
+    /// what calls it would be, and guards that it gets would be kept in memory.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn keep_news(&self, dead: u32) {
+        let bell = self.core.event().bell();
+        if takeover::keep(std::ptr::from_ref(bell).addr(), std::ptr::from_ref(self).addr(), dead) {
+            self.core.unlock_slowly(&Linux, bell);
+        }
     }
 
     /// The lock's words, for a condition variable.

@@ -28,8 +28,9 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, Ordering, fence, program_order};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{Kernel, LIVES_MAX, Pace, Sleep, Slept};
+use crate::sync::kernel::{Awaits, Kernel, LIVES_MAX, Pace, Sleep, Slept};
 use crate::sync::lock_core::{LockCore, Refused, Setting};
+use std::mem::offset_of;
 
 /// See the top of the file. Zeroed memory is a free lock.
 #[derive(Debug)]
@@ -75,6 +76,14 @@ const IN_A_LINE: usize = 8;
 struct Slots<const READERS: usize>([Slot; READERS]);
 
 impl<const READERS: usize> RwCore<READERS> {
+    /// How far behind the bell on which a writer waits for readers the first slot lies; each is so many bytes, and begins with a
+    /// tenant.
+    pub(crate) const SLOTS_BEHIND_BELL: usize = offset_of!(RwCore<READERS>, slots)
+        - offset_of!(RwCore<READERS>, head)
+        - offset_of!(Head, drained)
+        - EventCount::BELL_OFFSET;
+    pub(crate) const SLOT_BYTES: usize = size_of::<Slot>();
+
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) const fn new() -> RwCore<READERS> {
         const { assert!(READERS > 0 && READERS <= LIVES_MAX) };
@@ -432,6 +441,7 @@ impl<const READERS: usize> RwCore<READERS> {
                 continue;
             }
             let sleep = Sleep {
+                awaits: Awaits::Readers,
                 bell: event.bell(),
                 event: (event.word(), armed.value),
                 owner: None,

@@ -17,7 +17,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 /// How many threads can read at a time.
-const READERS: usize = 64;
+pub(crate) const READERS: usize = 64;
 
 /// Why [`RwLock::read`] and its kin did not simply succeed.
 ///

@@ -134,6 +134,15 @@ fn outcome(result: libc::c_long) -> Wakeup {
     }
 }
 
+/// The time of the clock that is cheap to read and a few milliseconds behind, in ns. Like the clock of deadlines it is the same in all
+/// processes.
+pub(crate) fn coarse_nanos() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: as below.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// The deadline as CLOCK_MONOTONIC time; `None` for ever.
 fn absolute(deadline: Deadline) -> Option<libc::timespec> {
     let remaining = deadline.remaining()?;

@@ -6,14 +6,19 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::{NonNull, null_mut};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 
 /// From this length on, ask whether the memory is there before committing it (reading /proc costs some 50 µs).
 const WORTH_ASKING_BYTES: usize = 4 << 20;
+
+/// What /proc/PID/maps calls our memory.
+const NAME: &CStr = c"offspring";
 
 /// How shared memory is mapped.
 const ACCESS: c_int = libc::PROT_READ | libc::PROT_WRITE;
@@ -23,6 +28,8 @@ const ACCESS: c_int = libc::PROT_READ | libc::PROT_WRITE;
 pub(crate) struct Mapping {
     base: NonNull<u8>,
     bytes: usize,
+    /// The inode of the memfd, by which others find it in /proc; 0 if there is none.
+    file: u64,
 }
 
 // SAFETY: the mapping belongs to this value; its bytes are reached through raw pointers only, by whoever may.
@@ -33,8 +40,15 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `bytes` of new, zeroed shared memory. No page is committed yet, no file descriptor is kept.
     pub(crate) fn new(bytes: usize) -> Result<Mapping, Errno> {
-        let file = sealed_file(bytes)?;
-        Mapping::anywhere(bytes, ACCESS, libc::MAP_SHARED, file.as_raw_fd())
+        Mapping::named(bytes, NAME)
+    }
+
+    /// The same, by a name of its own in /proc/PID/maps.
+    pub(crate) fn named(bytes: usize, name: &CStr) -> Result<Mapping, Errno> {
+        let file = sealed(bytes, name)?;
+        let mut mapping = Mapping::anywhere(bytes, ACCESS, libc::MAP_SHARED, file.as_raw_fd())?;
+        mapping.file = inode(&file)?;
+        Ok(mapping)
     }
 
     /// Maps `bytes` of a file that [`sealed_file`] has made so long, at an address that is a multiple of `align` (a power of two, of
@@ -53,12 +67,12 @@ impl Mapping {
             return Err(Errno::last());
         }
         // The reservation is now three mappings; the outer two are dropped.
-        let part = |start: usize, bytes| {
+        let part = |start: usize, bytes, file| {
             let base = room.base().wrapping_add(start);
-            Mapping { base: NonNull::new(base).expect("inside of the room"), bytes }
+            Mapping { base: NonNull::new(base).expect("inside of the room"), bytes, file }
         };
-        let mapping = part(before, bytes);
-        drop((part(0, before), part(before + whole, align - before)));
+        let mapping = part(before, bytes, inode(file).unwrap_or(0));
+        drop((part(0, before, 0), part(before + whole, align - before, 0)));
         std::mem::forget(room);
         Ok(mapping)
     }
@@ -71,7 +85,12 @@ impl Mapping {
             return Err(Errno::last());
         }
         let base = NonNull::new(base.cast()).expect("a mapping is never at address 0");
-        Ok(Mapping { base, bytes })
+        Ok(Mapping { base, bytes, file: 0 })
+    }
+
+    /// The inode of the memfd, 0 if unknown.
+    pub(crate) fn file(&self) -> u64 {
+        self.file
     }
 
     /// The first byte.
@@ -154,13 +173,21 @@ pub(crate) fn wish_huge_pages(address: *mut u8, bytes: usize) {
 
 /// A memfd of so many zeroed bytes, which will never be more or fewer.
 pub(crate) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
+    sealed(bytes, NAME)
+}
+
+fn inode(file: &OwnedFd) -> Result<u64, Errno> {
+    Ok(fstat(file)?.st_ino)
+}
+
+fn sealed(bytes: usize, name: &CStr) -> Result<OwnedFd, Errno> {
     let size = libc::off_t::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
     // Beyond this limit ftruncate would not fail but kill, by SIGXFSZ.
     let (file_bytes_max, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
     if bytes as u64 > file_bytes_max {
         return Err(Errno::ENOMEM);
     }
-    let file = anonymous_file()?;
+    let file = anonymous(name)?;
     ftruncate(&file, size).map_err(|e| if e == Errno::EFBIG { Errno::ENOMEM } else { e })?;
     let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
@@ -169,12 +196,30 @@ pub(crate) fn sealed_file(bytes: usize) -> Result<OwnedFd, Errno> {
 
 /// A memfd that will never be executed, which some machines insist on (Linux 6.3 knows the flag; vm.memfd_noexec).
 pub(crate) fn anonymous_file() -> Result<OwnedFd, Errno> {
+    anonymous(NAME)
+}
+
+fn anonymous(name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let noexec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
-    match memfd_create(c"offspring", flags | noexec) {
-        Err(Errno::EINVAL) => memfd_create(c"offspring", flags),
+    match memfd_create(name, flags | noexec) {
+        Err(Errno::EINVAL) => memfd_create(name, flags),
         made => made,
     }
+}
+
+/// So many zeroed words of this process's own, for ever. What is not used costs nothing.
+pub(crate) fn private_words(count: usize) -> Result<&'static [AtomicU64], Errno> {
+    let words = Mapping::anywhere(
+        count * size_of::<AtomicU64>(),
+        ACCESS,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        -1,
+    )?;
+    let first = words.base().cast::<AtomicU64>();
+    std::mem::forget(words);
+    // SAFETY: mapped a line above, so long, zeroed, aligned to a page, and never unmapped.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
 }
 
 /// The size of a page in bytes.

@@ -3,6 +3,7 @@
 pub(crate) mod atfork;
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
+pub(crate) mod fault;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod handover;
@@ -10,6 +11,7 @@ pub(crate) mod lifeline;
 pub(crate) mod membarrier;
 pub(crate) mod memory;
 pub(crate) mod mirror;
+pub(crate) mod outside;
 pub(crate) mod parcel;
 pub(crate) mod pidfd;
 pub(crate) mod poll;

@@ -2,7 +2,34 @@
 
 #![expect(unsafe_code, reason = "fflush is C's")]
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+/// How long a full, non-blocking standard error is waited for.
+const FULL_MS: u16 = 1000;
+
+/// Writes all of `bytes` to standard error, by one call if the kernel takes them at once. Takes no lock, of Rust's or C's. What
+/// cannot be written is lost, as with `eprintln!`.
+pub(crate) fn write_stderr(mut bytes: &[u8]) {
+    let stderr = io::stderr();
+    while !bytes.is_empty() {
+        match nix::unistd::write(&stderr, bytes) {
+            Ok(0) => return,
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+                match poll(&mut fds, PollTimeout::from(FULL_MS)) {
+                    Ok(1..) | Err(Errno::EINTR) => {}
+                    _ => return,
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}
 
 /// Flushes all output buffers of this process. Failures (a closed pipe, a full disk) stay where they were: the next write
 /// of the stream's owner meets them.

@@ -51,7 +51,7 @@ pub(crate) fn workers_see_the_vector_as_it_is() {
 /// How a child's closure ends that uses what it may not.
 fn end_of(body: impl FnOnce() -> u8) -> Exit {
     match spawn(body).unwrap().join() {
-        Err(JoinError::Exited(exit)) => exit,
+        Err(JoinError::Exited(exit, _)) => exit,
         other => panic!("expected an end, not {other:?}"),
     }
 }

@@ -101,6 +101,8 @@ struct Running {
 /// The function to call, and what it is to have.
 struct Job<'a> {
     landing: Land,
+    /// The type of its function.
+    task: &'static str,
     target: usize,
     bytes: &'a [u8],
     descriptors: &'a [BorrowedFd<'a>],
@@ -178,7 +180,7 @@ impl ForkServer {
     {
         // Its copy in the child is made from its type alone.
         let _ = f;
-        self.order_with(builder, landing::land::<F, A, R>, args, &[])
+        self.order_with(builder, (landing::land::<F, A, R>, std::any::type_name::<F>()), args, &[])
     }
 
     /// The same with descriptors that the child is to have: `f` gets them in this order, with numbers of their own.
@@ -220,7 +222,12 @@ impl ForkServer {
         R: Serialize + DeserializeOwned,
     {
         let _ = f;
-        self.order_with(builder, landing::land_with_fds::<F, A, R>, args, fds)
+        self.order_with(
+            builder,
+            (landing::land_with_fds::<F, A, R>, std::any::type_name::<F>()),
+            args,
+            fds,
+        )
     }
 
     /// Forks a child that calls `entry` with copies of these bytes and descriptors: for what knows its function by address alone.
@@ -232,7 +239,7 @@ impl ForkServer {
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<Child<()>> {
         let target = (entry as *const ()).expose_provenance();
-        let job = Job { landing: landing::land_raw, target, bytes, descriptors };
+        let job = Job { landing: landing::land_raw, task: "", target, bytes, descriptors };
         self.order(builder, &job).map(Child::new)
     }
 
@@ -247,7 +254,7 @@ impl ForkServer {
     fn order_with<A: Serialize, R>(
         &self,
         builder: Builder,
-        landing: Land,
+        (landing, task): (Land, &'static str),
         args: A,
         descriptors: &[BorrowedFd<'_>],
     ) -> std::result::Result<Child<R>, SpawnError<A>> {
@@ -256,7 +263,7 @@ impl ForkServer {
             Error::new(ErrorKind::Encoding, "encode", "the arguments", format!("{of}: {error}"))
         });
         let ordered = encoded.and_then(|bytes| {
-            let job = Job { landing, target: 0, bytes: &bytes, descriptors };
+            let job = Job { landing, task, target: 0, bytes: &bytes, descriptors };
             self.order(builder, &job)
         });
         match ordered {
@@ -280,8 +287,10 @@ impl ForkServer {
         let pid = self.place(job, &name, outlive, &cell)?;
         let pidfd = builder::open(pid).map_err(|errno| Error::os("open", name.clone(), errno))?;
         let (process, leash) = (ProcessInfo::new(pid, name), Leash::elsewhere(parent, outlive));
-        let record = Arc::new(Record::new(parent, process, pidfd, cell, leash));
+        let record = Arc::new(Record::new(parent, process, pidfd, cell, leash, job.task));
         family::lock().add(Arc::clone(&record));
+        family::say_departed();
+        record.say_start();
         Ok(record)
     }
 
@@ -392,7 +401,7 @@ impl State {
         let pid = child.pid();
         let _ = child.kill();
         let how = match child.join() {
-            Err(JoinError::Exited(exit)) => exit.to_string(),
+            Err(JoinError::Exited(exit, _)) => exit.to_string(),
             Err(JoinError::Failed(error)) => error.to_string(),
             Ok(()) => "ended by itself".to_owned(),
         };
@@ -416,10 +425,11 @@ impl Running {
         let error = |errno| Error::os("start", "fork-server", errno);
         Siblings::of_this_thread().map_err(error)?;
         let (line, servers) = socket::pair().map_err(error)?;
-        match Builder::new().name("fork-server").resident().fork(false)? {
+        match Builder::new().name("fork-server").resident().fork(false, "fork-server")? {
             Born::Here(record, bequest) => {
                 drop(servers);
                 bequest.tell(());
+                record.say_start();
                 family::lock().add_line(line.as_raw_fd());
                 let running = Running { line, child: Child::new(record) };
                 match running.hear() {

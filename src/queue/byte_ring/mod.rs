@@ -47,10 +47,12 @@ pub(crate) use self::{
 
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::queue::gate::{Bell, Gate};
+use crate::queue::gauge::{Gauge, half, word};
 use crate::sync::event_count::EventCount;
 use crate::sync::kernel::{ALL, Kernel};
 use crate::sync::lock_core::LockCore;
 use record::Mark;
+use std::mem::offset_of;
 
 /// Bytes of a unit, and of a record's header.
 pub(crate) const UNIT_BYTES: u64 = 16;
@@ -160,6 +162,25 @@ impl ByteCore {
             },
             gate: Gate::new(),
         }
+    }
+}
+
+/// What an outsider reads of a ring of bytes. Messages that are being written count, those that are being read do not.
+pub(crate) fn gauge(bytes: &[u8]) -> Gauge {
+    let mark = |at| Mark(word(bytes, at));
+    let tail = mark(offset_of!(ByteCore, tail) + offset_of!(Tail, mark));
+    let take = mark(offset_of!(ByteCore, consumer) + offset_of!(ConsumerEnd, take));
+    let head = half(bytes, offset_of!(ByteCore, head));
+    let common = offset_of!(ByteCore, common);
+    let bytes_of = |units: u32| u64::from(units) * UNIT_BYTES;
+    Gauge {
+        sent: u64::from(tail.count()),
+        received: u64::from(take.count()),
+        used_bytes: Some(bytes_of(tail.units().wrapping_sub(head))),
+        capacity_bytes: Some(bytes_of(half(bytes, common + offset_of!(Common, units)))),
+        is_closed: half(bytes, common + offset_of!(Common, closed)) != 0,
+        is_narrow: true,
+        ..Gauge::default()
     }
 }
 

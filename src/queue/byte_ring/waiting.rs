@@ -7,7 +7,7 @@ use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::queue::ring_core::{Failed, Pacer, Patience, Side};
 use crate::sync::event_count::Armed;
-use crate::sync::kernel::{Kernel, Sleep, Slept};
+use crate::sync::kernel::{Awaits, Kernel, Sleep, Slept};
 use crate::sync::lock_core::{Acquired, LockCore, Refused, Setting};
 
 /// A word, and the value that was seen there.
@@ -125,6 +125,7 @@ impl<'a, R: Records> ByteRing<'a, R> {
                 return Err(Failed::TimedOut);
             }
             let sleep = Sleep {
+                awaits: Awaits::Room,
                 bell: common.freed.bell(),
                 event: (common.freed.word(), armed.value),
                 owner: None,
@@ -203,6 +204,7 @@ impl<'a, R: Records> ByteRing<'a, R> {
         // On a closed ring it waits for others to finish; the alarm is always 0.
         let flag = if closed { &common.alarm } else { &common.closed };
         let sleep = Sleep {
+            awaits: Awaits::Message,
             bell: common.sent.bell(),
             event: (common.sent.word(), armed.value),
             owner: None,

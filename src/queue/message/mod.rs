@@ -100,6 +100,12 @@ impl<T> Queue<T> {
         Self::with_ring_bytes((bytes + UNIT_BYTES as usize).next_power_of_two())
     }
 
+    /// Gives the queue a name by which [`snapshot`](crate::snapshot) and `top` call it; see [`Shared::named`](crate::Shared::named).
+    pub fn named(self, name: &str) -> Self {
+        drop(self.core.clone().named(name));
+        self
+    }
+
     fn with_ring_bytes(bytes: usize) -> Result<Queue<T>> {
         let store = Store::new(bytes)?;
         let core = Shared::new(ByteCore::new(store.units(), SMALL_BYTES))?;

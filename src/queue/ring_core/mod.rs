@@ -25,11 +25,13 @@ mod waiting;
 
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::queue::gate::{Bell, Gate};
+use crate::queue::gauge::{Gauge, half, word};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{Kernel, Pace};
+use crate::sync::kernel::{Awaits, Kernel, Pace};
 use crate::sync::lock_core::LockCore;
 use crate::sync::patience::GaveUp;
 pub(crate) use crate::sync::patience::Patience;
+use std::mem::offset_of;
 
 /// `mode` of an end: used by single operations.
 const SHARED: u32 = 0;
@@ -85,6 +87,28 @@ pub(crate) struct RingCore {
 pub(crate) enum Side {
     Producer,
     Consumer,
+}
+
+/// What an outsider reads of a ring.
+pub(crate) fn gauge(bytes: &[u8]) -> Gauge {
+    let closed = offset_of!(RingCore, common) + offset_of!(Common, closed);
+    Gauge {
+        sent: word(bytes, offset_of!(RingCore, tail)),
+        received: word(bytes, offset_of!(RingCore, head)),
+        capacity: Some(word(bytes, offset_of!(RingCore, common) + offset_of!(Common, capacity))),
+        is_closed: half(bytes, closed) != 0,
+        ..Gauge::default()
+    }
+}
+
+impl Side {
+    /// What those wait for who wait on this side.
+    fn awaits(self) -> Awaits {
+        match self {
+            Side::Producer => Awaits::Room,
+            Side::Consumer => Awaits::Message,
+        }
+    }
 }
 
 /// Why an operation did nothing.

@@ -3,7 +3,7 @@
 use super::{End, Failed, HELD, Pacer, Patience, RingCore, SHARED, Side};
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, Ordering};
-use crate::sync::kernel::{Kernel, Sleep, Slept};
+use crate::sync::kernel::{Awaits, Kernel, Sleep, Slept};
 use crate::sync::lock_core::{Acquired, Refused, Setting};
 
 impl RingCore {
@@ -99,6 +99,7 @@ impl RingCore {
                 return Err(Failed::TimedOut);
             }
             let sleep = Sleep {
+                awaits: side.awaits(),
                 bell: event.bell(),
                 event: (event.word(), armed.value),
                 owner: None,
@@ -177,8 +178,17 @@ impl RingCore {
         let sent = &self.common.sent;
         let event = (sent.word(), sent.arm(kernel).value);
         let (bell, alarm) = (sent.bell(), &self.common.alarm);
-        let moment =
-            Sleep { bell, event, owner: None, world: None, lives: &[], alarm, unarmed: true };
+        let awaits = Awaits::Message;
+        let moment = Sleep {
+            awaits,
+            bell,
+            event,
+            owner: None,
+            world: None,
+            lives: &[],
+            alarm,
+            unarmed: true,
+        };
         kernel.sleep(moment, deadline);
     }
 

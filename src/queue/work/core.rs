@@ -12,16 +12,18 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64};
 use crate::queue::gate::{Bell, Latch};
+use crate::queue::gauge::{Gauge, half};
 use crate::queue::ring_core::Failed;
 use crate::queue::work::blocks::Blocks;
 #[cfg(feature = "kill-matrix")]
 use crate::queue::work::slot;
 use crate::queue::work::slot::{Slot, get, set};
-use crate::queue::work::table::{End, Holder, Letter, Table, TableHead};
+use crate::queue::work::table::{self, End, Holder, Letter, Table, TableHead};
 use crate::sync::kernel::Kernel;
 use crate::sync::monitor::{Attempt, EVERYBODY, Lives, Monitor, NOBODY, ONE, State};
 use crate::sync::patience::{GaveUp, Patience};
 use std::cell::Cell;
+use std::mem::offset_of;
 
 /// The words of a work queue besides its slots, holders and blocks.
 #[derive(Debug)]
@@ -72,6 +74,13 @@ pub(crate) struct Counts {
     pub(crate) ready: u32,
     pub(crate) leased: u32,
     pub(crate) dead: u32,
+}
+
+/// What an outsider reads of a work queue.
+pub(crate) fn gauge(bytes: &[u8]) -> Gauge {
+    let table = bytes.get(offset_of!(WorkHead, table)..).unwrap_or_default();
+    let is_closed = half(bytes, offset_of!(WorkHead, closed)) != 0;
+    Gauge { is_closed, ..table::gauge(table) }
 }
 
 impl WorkHead {

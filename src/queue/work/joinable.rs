@@ -66,6 +66,11 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
         Ok(JoinableQueue { work: WorkQueue::with_limits(limits)? })
     }
 
+    /// Gives the queue a name by which [`snapshot`](crate::snapshot) and `top` call it; see [`Shared::named`](crate::Shared::named).
+    pub fn named(self, name: &str) -> Self {
+        JoinableQueue { work: self.work.named(name) }
+    }
+
     /// Sends an item; blocks while there is no room for it.
     ///
     /// # Errors

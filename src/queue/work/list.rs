@@ -15,6 +15,8 @@ pub(super) struct List {
 }
 
 impl List {
+    pub(super) const COUNT_OFFSET: usize = std::mem::offset_of!(List, count);
+
     pub(super) fn new() -> List {
         let none = || AtomicU32::new(NONE);
         List { first: none(), last: none(), count: AtomicU32::new(0), _unused: 0 }

@@ -88,6 +88,12 @@ impl<T: Serialize + DeserializeOwned> WorkQueue<T> {
         Ok(WorkQueue { store: Store::in_region(region, limits)?, _items: PhantomData })
     }
 
+    /// Gives the queue a name by which [`snapshot`](crate::snapshot) and `top` call it; see [`Shared::named`](crate::Shared::named).
+    pub fn named(self, name: &str) -> Self {
+        self.store.set_name(name);
+        self
+    }
+
     /// Sends an item; blocks while there is no room for it.
     ///
     /// # Errors

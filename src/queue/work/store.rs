@@ -125,6 +125,10 @@ impl Store {
         Ok(store)
     }
 
+    pub(super) fn set_name(&self, name: &str) {
+        drop(self.head.clone().named(name));
+    }
+
     /// The queue for the calling thread.
     pub(crate) fn work(&self) -> Work<'_> {
         let me = roster::me();

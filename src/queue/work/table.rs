@@ -18,9 +18,11 @@
 //! What a `kill -9` leaves: slots in one standing or the other, and lists that are not to be trusted; see [`Table::repair`].
 
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
+use crate::queue::gauge::{Gauge, half, word};
 use crate::queue::work::blocks::{Blocks, Free};
 use crate::queue::work::list::List;
 use crate::queue::work::slot::{Kind, NONE, Slot, Standing, get, set};
+use std::mem::offset_of;
 
 /// The table's own words. Written by the owner of the lock.
 #[derive(Debug)]
@@ -91,6 +93,23 @@ impl TableHead {
             ready: List::new(),
             dead: List::new(),
         }
+    }
+}
+
+/// What an outsider reads of a table's own words.
+pub(crate) fn gauge(bytes: &[u8]) -> Gauge {
+    let count = |at| u64::from(half(bytes, at + List::COUNT_OFFSET));
+    let ready = count(offset_of!(TableHead, ready));
+    let leased = u64::from(half(bytes, offset_of!(TableHead, leased)));
+    let dead = count(offset_of!(TableHead, dead));
+    // Numbers begin at 1.
+    let sent = word(bytes, offset_of!(TableHead, next_number)).saturating_sub(1);
+    Gauge {
+        sent,
+        received: sent.wrapping_sub(ready),
+        leased: Some(leased),
+        dead: Some(dead),
+        ..Gauge::default()
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::deadline::Deadline;
 use crate::prim::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::event_count::EventCount;
-use crate::sync::kernel::{Kernel, Sleep};
+use crate::sync::kernel::{Awaits, Kernel, Sleep};
 use crate::sync::lock_core::{Acquired, Alone, LockCore};
 use crate::sync::model::loom_run::{explore, start};
 use crate::sync::model::party::Party;
@@ -163,6 +163,7 @@ fn ring_each(changes: u64, calms: bool) {
                 break;
             }
             let sleep = Sleep {
+                awaits: Awaits::Event,
                 bell: event.bell(),
                 event: (event.word(), armed.value),
                 owner: None,
