@@ -24,7 +24,7 @@ pub struct Snapshot {
     pub deadlocks: Vec<Deadlock>,
 }
 
-/// A process.
+/// A process, of a [`snapshot`](crate::snapshot).
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Process {
@@ -44,7 +44,7 @@ pub struct Process {
     pub threads: Vec<Thread>,
 }
 
-/// A thread that has used a lock or a queue.
+/// A thread that has used a lock or a queue, of a [`snapshot`](crate::snapshot).
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Thread {
@@ -54,7 +54,7 @@ pub struct Thread {
     pub wait: Option<Wait>,
 }
 
-/// What a thread sleeps on.
+/// What a thread sleeps on, of a [`snapshot`](crate::snapshot).
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Wait {
@@ -70,7 +70,7 @@ pub struct Wait {
     pub holders: Vec<Holder>,
 }
 
-/// Something in shared memory.
+/// Something in shared memory, of a [`snapshot`](crate::snapshot).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct Object {
@@ -82,7 +82,7 @@ pub struct Object {
     pub place: (u64, u64),
 }
 
-/// One who has what another waits for.
+/// One who has what another waits for, of a [`snapshot`](crate::snapshot).
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Holder {
@@ -151,6 +151,18 @@ pub struct Pool {
 }
 
 /// A worker's place in a pool.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// let pool = offspring::Pool::builder().workers(1).name("squares").build()?;
+/// let pid = pool.apply(|()| std::process::id(), ()).unwrap();
+/// let snapshot = offspring::snapshot(std::process::id())?;
+/// assert_eq!(snapshot.pools[0].object.name, "squares");
+/// let seat = &snapshot.pools[0].seats[0];
+/// assert_eq!(seat.worker.as_ref().map(|worker| worker.pid), Some(pid));
+/// assert!(seat.last_death.is_none());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Seat {
@@ -166,7 +178,7 @@ pub struct Seat {
     pub last_death: Option<Death>,
 }
 
-/// How a worker ended.
+/// How a worker ended, of a [`Seat`].
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Death {
@@ -179,6 +191,29 @@ pub struct Death {
 }
 
 /// Threads of which each waits for the next one, and the last for the first.
+///
+/// ```
+/// # fn main() -> offspring::Result<()> {
+/// use offspring::{Barrier, Mutex, Shared, spawn};
+/// let (left, right) = (Shared::new(Mutex::new(0u32))?.named("left"), Shared::new(Mutex::new(0u32))?.named("right"));
+/// let both = Shared::new(Barrier::new(2))?;
+/// let take = |first: &Mutex<u32>, second: &Mutex<u32>| {
+///     let _first = first.lock();
+///     both.wait().unwrap();
+///     drop(second.lock());
+/// };
+/// let children = [spawn(|| take(&left, &right))?, spawn(|| take(&right, &left))?];
+/// let snapshot = loop {
+///     let snapshot = offspring::snapshot(std::process::id())?;
+///     if !snapshot.deadlocks.is_empty() {
+///         break snapshot;
+///     }
+/// };
+/// let text = snapshot.deadlocks[0].to_string();
+/// assert!(text.contains("waits for left") && text.contains("waits for right"), "{text}");
+/// children.iter().for_each(|child| child.kill().unwrap());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Deadlock {
@@ -188,7 +223,7 @@ pub struct Deadlock {
     pub has_deadline: bool,
 }
 
-/// One of the threads in a deadlock.
+/// One of the threads in a [`Deadlock`].
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Member {

@@ -46,7 +46,7 @@ struct Known {
     locks: Vec<HeldLock>,
 }
 
-/// A lock that a process held when it died.
+/// A lock that a process held when it died, of [`PostMortem::locks`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLock {
     name: String,
