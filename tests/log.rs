@@ -61,5 +61,6 @@ fn main() {
         case!(held::old_names_do_not_come_back),
         case!(held::thousands_of_locks),
         case!(held::memory_comes_and_goes_meanwhile),
+        case!(held::forks_beside_a_look),
     ])
 }

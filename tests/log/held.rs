@@ -9,6 +9,15 @@ use offspring::{
 };
 use parking_lot::lock_api::RawMutex as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Ends the other thread, also in a panic.
+struct Stop<'a>(&'a AtomicBool);
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Starts a child that says when it is ready, and waits for its end.
 fn ready<G>(enter: impl FnOnce() -> G) -> Child<()> {
@@ -192,13 +201,6 @@ pub(crate) fn thousands_of_locks() {
 /// Memory comes and goes in another thread while deaths are looked into: no crash, nothing named that was not held.
 pub(crate) fn memory_comes_and_goes_meanwhile() {
     let seed = seed();
-    /// Ends the other thread, also in a panic.
-    struct Stop<'a>(&'a AtomicBool);
-    impl Drop for Stop<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
     let (lock, stop) =
         (Shared::new(Mutex::new(0u64)).unwrap().named("lock"), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -223,4 +225,30 @@ pub(crate) fn memory_comes_and_goes_meanwhile() {
         drop(stops);
         println!("{} mutexes came and went", churn.join().unwrap());
     });
+}
+
+/// A fork in the midst of a look copies that the look goes on. The copy must not wait for its end.
+pub(crate) fn forks_beside_a_look() {
+    let region = Region::new(1 << 20).unwrap();
+    let locks: Vec<_> = (0..2048).map(|_| region.place(Mutex::new(0u64)).unwrap()).collect();
+    let (stop, mine) = (AtomicBool::new(false), Shared::new(Mutex::new(0u64)).unwrap());
+    let stops = Stop(&stop);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                // SAFETY: the child does nothing.
+                let builder = unsafe { Builder::new().allow_threads() };
+                let _killed = builder.spawn(|| -> () { std::process::abort() }).unwrap().join();
+            }
+        });
+        for _ in 0..200 {
+            let own = Some(mine.clone());
+            // SAFETY: the child unmaps what it has mapped.
+            let builder = unsafe { Builder::new().allow_threads() };
+            let child = builder.spawn(|| drop((own, Shared::new(Mutex::new(0u64))))).unwrap();
+            child.join_timeout(Duration::from_secs(20)).expect("it ends").unwrap();
+        }
+        drop(stops);
+    });
+    assert_eq!(locks.len(), 2048);
 }
