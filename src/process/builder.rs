@@ -36,7 +36,8 @@ use std::sync::{Arc, MutexGuard};
 /// this process's exit handlers, also by [`std::process::exit`] (which does run the destructors of thread-locals that the
 /// forking thread has initialised, on the child's copies: end by returning where that matters).
 ///
-/// Signal handlers, the signal mask, file descriptors and the working directory are inherited, as fork does.
+/// Signal handlers, the signal mask, file descriptors and the working directory are inherited, as fork does. A fault in the child (SIGSEGV and
+/// its kin) is noted for its [`PostMortem`](crate::process::PostMortem) before the handler that was there runs.
 ///
 /// If this process dies in any way, the child is SIGKILLed; see [`Builder::outlive_parent`].
 ///
