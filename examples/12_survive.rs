@@ -122,7 +122,7 @@ fn main() -> ExitCode {
 fn survive() -> Result<(String, bool), Box<dyn Error>> {
     // Before the pool, so that its workers have it.
     BEGUN.get_or_init(|| Shared::new(Counter::new("begun")).expect("a page of shared memory"));
-    let pool = Pool::builder().workers(2).memory_limit_per_worker(64 << 20).build()?;
+    let pool = Pool::builder().workers(2).memory_limit_per_worker(256 << 20).build()?;
 
     let mut tasks = Vec::new();
     for (fate, ..) in TASKS {
