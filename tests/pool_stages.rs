@@ -22,6 +22,7 @@ fn main() {
         case!(stages::stages_in_a_map),
         case!(stages::each_end_of_an_initializer_has_its_error),
         case!(stages::memory_limit_ends_one_task),
+        case!(stages::panics_where_memory_is_limited),
         case!(stages::ends_while_big_arguments_are_in_flight),
         case!(client::killed_with_pools_in_tasks).shown(),
         case!(client::killed_without_main_thread).shown(),

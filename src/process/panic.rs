@@ -5,7 +5,7 @@
 //! business and prints nothing. Panics of threads that the child starts go to the hook that was there before.
 
 use crate::process::{family, seat};
-use crate::sys::signal;
+use crate::sys::{memory, signal};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -14,6 +14,11 @@ use std::fmt;
 use std::panic::{self, PanicHookInfo};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+
+/// More than the addresses of all frames take.
+const CAPTURING_BYTES: u64 = 1 << 20;
+/// What is mapped to find their names: the program's debug information, and tables made of it.
+const RESOLVING_BYTES: u64 = 512 << 20;
 
 /// A process of the tree, by pid and name: one of [`children`](crate::children), the parent of [`current`](crate::current), the one of a
 /// [`PanicReport`].
@@ -132,7 +137,8 @@ impl fmt::Display for PanicReport {
 struct Sighting {
     message: String,
     location: Option<PanicLocation>,
-    backtrace: Backtrace,
+    /// `None` if there was no room for it.
+    backtrace: Option<Backtrace>,
 }
 
 static LAST: Mutex<Option<Sighting>> = Mutex::new(None);
@@ -216,7 +222,8 @@ fn note(info: &PanicHookInfo<'_>) {
         column: at.column(),
     });
     let message = message_of(info.payload());
-    let sighting = Sighting { message, location, backtrace: Backtrace::force_capture() };
+    let backtrace = memory::with_room(CAPTURING_BYTES, Backtrace::force_capture);
+    let sighting = Sighting { message, location, backtrace };
     *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(sighting);
 }
 
@@ -233,10 +240,20 @@ pub(super) fn report(payload: &(dyn Any + Send), process: ProcessInfo) -> PanicR
     // What the hook saw may be an earlier panic, caught by the closure, if this one came by `resume_unwind`.
     match seen.filter(|seen| seen.message == message) {
         Some(Sighting { message, location, backtrace }) => {
-            PanicReport { message, location, backtrace: backtrace.to_string(), process }
+            PanicReport { message, location, backtrace: resolved(backtrace.as_ref()), process }
         }
         None => PanicReport { message, location: None, backtrace: String::new(), process },
     }
+}
+
+/// A backtrace as text. Where memory is limited, an allocation that fails in there would wait for ever: std's handler of that takes a lock
+/// that resolving holds.
+fn resolved(backtrace: Option<&Backtrace>) -> String {
+    let resolve =
+        |backtrace: &Backtrace| memory::with_room(RESOLVING_BYTES, || backtrace.to_string());
+    backtrace
+        .and_then(resolve)
+        .unwrap_or_else(|| "not resolved: memory is limited (RLIMIT_AS)".to_owned())
 }
 
 /// The report of a panic that this process has caught, and lives on. It has a location only in a child of ours, whose hook notes

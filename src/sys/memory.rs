@@ -5,7 +5,7 @@
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 use std::ffi::{CStr, c_int};
@@ -234,11 +234,32 @@ pub(crate) fn page_bytes() -> usize {
 
 /// Lets this process map so many bytes more than it has mapped now (RLIMIT_AS): an allocation beyond that fails.
 pub(crate) fn limit_growth(bytes: u64) -> Result<(), Errno> {
-    let text = std::fs::read_to_string("/proc/thread-self/statm").map_err(|_| Errno::ENOENT)?;
-    let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
-    let mapped = pages.ok_or(Errno::EINVAL)?.saturating_mul(page_bytes() as u64);
+    let mapped = mapped_bytes()?;
     let (_, hard) = getrlimit(Resource::RLIMIT_AS)?;
     setrlimit(Resource::RLIMIT_AS, mapped.saturating_add(bytes).min(hard), hard)
+}
+
+/// Runs what needs memory in which no allocation may fail, up to so many bytes: a soft limit (RLIMIT_AS) does not hold meanwhile, and is
+/// higher afterwards by what stays mapped. `None` if there is less room below the hard limit: then nothing was run.
+pub(crate) fn with_room<T>(bytes: u64, work: impl FnOnce() -> T) -> Option<T> {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_AS) else { return Some(work()) };
+    if soft == RLIM_INFINITY {
+        return Some(work());
+    }
+    setrlimit(Resource::RLIMIT_AS, hard, hard).ok()?;
+    let before = mapped_bytes();
+    let has_room = before.is_ok_and(|mapped| hard.saturating_sub(mapped) >= bytes);
+    let result = has_room.then(work);
+    let grown = mapped_bytes().unwrap_or(0).saturating_sub(before.unwrap_or(0));
+    // The same call has succeeded above.
+    let _ = setrlimit(Resource::RLIMIT_AS, soft.saturating_add(grown).min(hard), hard);
+    result
+}
+
+fn mapped_bytes() -> Result<u64, Errno> {
+    let text = std::fs::read_to_string("/proc/thread-self/statm").map_err(|_| Errno::ENOENT)?;
+    let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+    Ok(pages.ok_or(Errno::EINVAL)?.saturating_mul(page_bytes() as u64))
 }
 
 /// The machine's memory and swap in bytes; `u64::MAX` if sysinfo(2) fails.

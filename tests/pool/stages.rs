@@ -355,6 +355,38 @@ pub(crate) fn memory_limit_ends_one_task() {
     pool.shutdown().unwrap();
 }
 
+/// Finding the names for a backtrace takes more memory than a limited worker has.
+pub(crate) fn panics_where_memory_is_limited() {
+    let pool = Pool::builder().workers(1).memory_limit_per_worker(2 << 20).build().unwrap();
+    let mut pids = Vec::new();
+    for fill in [false, true, false] {
+        let task = pool.submit(
+            |fill: bool| -> u32 {
+                let mut filled: Vec<Vec<u8>> = Vec::with_capacity(4096);
+                while fill && filled.len() < 4096 {
+                    let mut more = Vec::new();
+                    if more.try_reserve_exact(4096).is_err() {
+                        break;
+                    }
+                    filled.push(more);
+                }
+                panic!("no more")
+            },
+            fill,
+        );
+        let error = task.unwrap().wait_timeout(LONG).expect("no hang").unwrap_err();
+        let report = error.panic().unwrap_or_else(|| panic!("{error}"));
+        assert_eq!(report.message(), "no more");
+        assert!(report.backtrace().contains("panics_where_memory_is_limited"), "{report:?}");
+        pids.push(pool.apply(|()| std::process::id(), ()).unwrap());
+        let fits = |bytes: usize| Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
+        assert!(!pool.apply(fits, 64 << 20).unwrap(), "the limit holds again");
+    }
+    pids.dedup();
+    assert_eq!(pids.len(), 1, "the worker lives on");
+    pool.shutdown().unwrap();
+}
+
 pub(crate) fn ends_while_big_arguments_are_in_flight() {
     let big = || vec![7u8; 100_000_000];
     let with_two = |then: fn(Pool)| {
