@@ -147,8 +147,8 @@ impl fmt::Debug for Signal {
 /// use offspring::{Exit, JoinError, Signal, spawn};
 /// match spawn(|| -> u32 { std::process::abort() })?.join() {
 ///     Ok(number) => println!("{number}"),
-///     Err(JoinError::Exited(Exit::Panicked(report))) => println!("it panicked: {report}"),
-///     Err(JoinError::Exited(exit)) => assert_eq!(exit, Exit::Signal(Signal::ABRT)),
+///     Err(JoinError::Exited(Exit::Panicked(report), _)) => println!("it panicked: {report}"),
+///     Err(JoinError::Exited(exit, _)) => assert_eq!(exit, Exit::Signal(Signal::ABRT)),
 ///     Err(error) => println!("no result: {error}"),
 /// }
 /// # Ok(()) }

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 /// assert_eq!(join_all(children)?, [1, 4, 9]);
 ///
 /// let children = [0, 3].map(|code| spawn(move || if code > 0 { std::process::exit(code) }).unwrap());
-/// assert_eq!(join_all(children).unwrap_err().to_string(), "join: the child ended with code 3");
+/// assert_eq!(join_all(children).unwrap_err().exit(), Some(&offspring::Exit::Code(3)));
 /// # Ok(()) }
 /// ```
 pub fn join_all<R: DeserializeOwned>(

@@ -61,14 +61,15 @@ pub(crate) fn a_circle_of_five_and_one_who_waits_for_it() {
     let diners: Vec<_> = (0..5)
         .map(|n| takes(&format!("diner-{n}"), [&locks[n], &locks[(n + 1) % 5]], &meet))
         .collect();
+    // Only then: a guest that comes first has the lock, and does not wait.
+    look_until("five in a circle", |seen| !seen.deadlocks.is_empty());
     let guest = {
         let lock = locks[0].clone();
         Builder::new().name("guest").spawn(move || drop(lock.lock())).unwrap()
     };
-    let is_all = |seen: &offspring::observe::Snapshot| {
+    let seen = look_until("a guest", |seen| {
         !seen.deadlocks.is_empty() && wait_of(seen, "guest").is_some()
-    };
-    let seen = look_until("five in a circle", is_all);
+    });
     assert_eq!(seen.deadlocks.len(), 1);
     let members = &seen.deadlocks[0].members;
     assert_eq!(members.len(), 5, "{}", seen.deadlocks[0]);
