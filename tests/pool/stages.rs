@@ -1,6 +1,7 @@
 //! Every stage of a task and of a worker × every way to fail there: an error of its own, and never a hang.
 #![expect(unsafe_code, reason = "ends processes in ways that the standard library does not know")]
 
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal::{SIGABRT, SIGKILL, SIGSEGV};
 use nix::sys::signal::raise;
 use offspring::pool::{MapOptions, TaskError};
@@ -374,7 +375,7 @@ pub(crate) fn panics_where_memory_is_limited() {
             },
             fill,
         );
-        let error = task.unwrap().wait_timeout(LONG).expect("no hang").unwrap_err();
+        let error = task.unwrap().wait_timeout(LONG).expect("it hangs").unwrap_err();
         let report = error.panic().unwrap_or_else(|| panic!("{error}"));
         assert_eq!(report.message(), "no more");
         assert!(report.backtrace().contains("panics_where_memory_is_limited"), "{report:?}");
@@ -384,6 +385,14 @@ pub(crate) fn panics_where_memory_is_limited() {
     }
     pids.dedup();
     assert_eq!(pids.len(), 1, "the worker lives on");
+    pool.shutdown().unwrap();
+    // A hard limit cannot be lifted: then there is no backtrace rather than a hang.
+    let limit = || setrlimit(Resource::RLIMIT_AS, 400 << 20, 400 << 20).unwrap();
+    let pool = Pool::builder().workers(1).initializer(limit).build().unwrap();
+    let task = pool.submit(|()| -> u32 { panic!("no more") }, ()).unwrap();
+    let error = task.wait_timeout(LONG).expect("it hangs").unwrap_err();
+    let report = error.panic().unwrap_or_else(|| panic!("{error}"));
+    assert_eq!(report.backtrace(), "not resolved: memory is limited (RLIMIT_AS)");
     pool.shutdown().unwrap();
 }
 
