@@ -8,6 +8,7 @@ use crate::par::options::Par;
 use crate::par::shared_vec::SharedVec;
 use crate::par::worker::{Desk, Job};
 use bytemuck::Pod;
+use std::any::type_name;
 use std::ops::Range;
 use std::ptr::NonNull;
 
@@ -61,7 +62,7 @@ impl Par {
         let (staff, plan) = self.staff(chunks);
         let job = Chunks { first, len, chunk_len, f };
         let harvest = crew::run(&staff, &plan, &job, "()", &mut |_, _| Ok(()))?;
-        let missing = harvest.missing(&plan, false, |chunk, progress| chunk < progress);
+        let missing = harvest.missing(&plan, false, &|chunk, progress| chunk < progress);
         match missing.is_empty() {
             true => Ok(()),
             false => Err(ParError::of(chunks, missing, Vec::new())),
@@ -78,7 +79,9 @@ struct Chunks<T, F> {
 }
 
 impl<T: Pod, F: Fn(usize, &mut [T])> Job for Chunks<T, F> {
-    const WHOLE_CHUNKS: bool = false;
+    fn task(&self) -> &'static str {
+        type_name::<F>()
+    }
 
     fn run(&self, _chunk: usize, items: Range<usize>, desk: &mut Desk<'_>) {
         desk.each(items, |index, _| {

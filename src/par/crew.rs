@@ -31,10 +31,10 @@ pub(super) struct Staff {
 pub(super) type Take<'a> = dyn FnMut(usize, &[u8]) -> std::result::Result<(), String> + 'a;
 
 /// Runs `job` over all chunks. `result` names the type of what `take` takes.
-pub(super) fn run<J: Job>(
+pub(super) fn run(
     staff: &Staff,
     plan: &Plan,
-    job: &J,
+    job: &dyn Job,
     result: &'static str,
     take: &mut Take<'_>,
 ) -> Result<Harvest> {
@@ -72,9 +72,9 @@ pub(super) fn run<J: Job>(
 /// For the kill matrix: what a call does when its workers have ended, who sat in the first seats; `died` tells how. What is left is
 /// done here, in the seat of the first, as by one that takes its place.
 #[cfg(feature = "kill-matrix")]
-pub(super) fn take_over<J: Job>(
+pub(super) fn take_over(
     office: Office<'_>,
-    job: &J,
+    job: &dyn Job,
     staff: &Staff,
     died: &[bool],
     take: &mut Take<'_>,
@@ -97,9 +97,9 @@ pub(super) fn take_over<J: Job>(
 }
 
 /// The children of a call.
-struct Crew<'a, J> {
+struct Crew<'a> {
     office: Office<'a>,
-    job: &'a J,
+    job: &'a dyn Job,
     staff: &'a Staff,
     hands: Vec<Hand>,
     harvest: Harvest,
@@ -112,14 +112,14 @@ struct Hand {
     seat: usize,
 }
 
-impl<J: Job> Crew<'_, J> {
+impl Crew<'_> {
     /// Forks a worker for a free seat.
     fn hire(&mut self, seat: usize) -> Result<()> {
         let number = self.harvest.ends.len() as u32 + 1;
         let builder = self.staff.builder.clone().name(format!("par-{number}"));
         let (office, job) = (&self.office, self.job);
         let child = veil::lending(|| {
-            builder.spawn(|| {
+            builder.spawn_as(job.task(), || {
                 veil::lent();
                 office.work(number, seat, job).err().map(|errno| errno as i32)
             })
@@ -175,7 +175,7 @@ impl<J: Job> Crew<'_, J> {
         let read =
             outbox::read_all(office.sheet, office.table.seat(seat), seat, |kind, item, bytes| {
                 if let Some(reason) = harvest.read(kind, item, bytes, take) {
-                    let items = if J::WHOLE_CHUNKS {
+                    let items = if self.job.is_by_chunk() {
                         office.plan.items(office.plan.chunk_of(item))
                     } else {
                         item..item + 1
@@ -189,7 +189,7 @@ impl<J: Job> Crew<'_, J> {
     }
 }
 
-impl<J> Drop for Crew<'_, J> {
+impl Drop for Crew<'_> {
     fn drop(&mut self) {
         for hand in &self.hands {
             let _ = hand.child.kill();
@@ -263,7 +263,7 @@ impl Harvest {
         self,
         plan: &Plan,
         whole: bool,
-        is_there: impl Fn(usize, usize) -> bool,
+        is_there: &dyn Fn(usize, usize) -> bool,
     ) -> Vec<Failure> {
         let mut failures = self.failures;
         let told: HashSet<usize> = failures.iter().map(|failure| failure.items().start).collect();

@@ -115,7 +115,7 @@ pub(super) fn settle<R>(
     plan: &Plan,
     results: Vec<Option<R>>,
 ) -> Result<Vec<R>, ParError<R>> {
-    let missing = harvest.missing(plan, false, |item, _| results[item].is_some());
+    let missing = harvest.missing(plan, false, &|item, _| results[item].is_some());
     match missing.is_empty() {
         true => Ok(results.into_iter().map(|result| result.expect("nothing is missing")).collect()),
         false => Err(ParError::of(results.len(), missing, results)),
@@ -129,7 +129,7 @@ pub(super) fn settle_plain<R: Plain>(
     slots: &Slots<R>,
     items: usize,
 ) -> Result<Vec<R>, ParError<R>> {
-    let missing = harvest.missing(plan, false, |item, progress| item < progress);
+    let missing = harvest.missing(plan, false, &|item, progress| item < progress);
     let read = |item| slots.read(item).expect("what a worker wrote is a value");
     if missing.is_empty() {
         return Ok((0..items).map(read).collect());
@@ -158,7 +158,9 @@ pub(super) struct Map<'a, T, F> {
 }
 
 impl<T, R: Serialize, F: Fn(&T) -> R> Job for Map<'_, T, F> {
-    const WHOLE_CHUNKS: bool = false;
+    fn task(&self) -> &'static str {
+        type_name::<F>()
+    }
 
     fn run(&self, _chunk: usize, items: Range<usize>, desk: &mut Desk<'_>) {
         desk.each(items, |item, outbox| outbox.value(item, &(self.f)(&self.items[item])));
@@ -172,7 +174,9 @@ pub(super) struct MapPlain<'a, T, R: Plain, F> {
 }
 
 impl<T, R: Plain, F: Fn(&T) -> R> Job for MapPlain<'_, T, R, F> {
-    const WHOLE_CHUNKS: bool = false;
+    fn task(&self) -> &'static str {
+        type_name::<F>()
+    }
 
     fn run(&self, _chunk: usize, items: Range<usize>, desk: &mut Desk<'_>) {
         let one = |item: usize, _: &mut Outbox<'_>| {

@@ -70,7 +70,8 @@ impl Par {
             values[plan.chunk_of(item)] = Some(decode(bytes)?);
             Ok(())
         })?;
-        let missing = harvest.missing(&plan, true, |item, _| values[plan.chunk_of(item)].is_some());
+        let is_there = |item, _| values[plan.chunk_of(item)].is_some();
+        let missing = harvest.missing(&plan, true, &is_there);
         if !missing.is_empty() {
             return Err(ParError::of(items.len(), missing, Vec::new()));
         }
@@ -86,7 +87,13 @@ struct Reduce<'a, T, I, F> {
 }
 
 impl<T, A: Serialize, I: Fn() -> A, F: Fn(A, &T) -> A> Job for Reduce<'_, T, I, F> {
-    const WHOLE_CHUNKS: bool = true;
+    fn is_by_chunk(&self) -> bool {
+        true
+    }
+
+    fn task(&self) -> &'static str {
+        type_name::<F>()
+    }
 
     fn run(&self, _chunk: usize, items: Range<usize>, desk: &mut Desk<'_>) {
         desk.once(items, |items, at| {

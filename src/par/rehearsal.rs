@@ -55,7 +55,7 @@ impl Rehearsal {
         }
     }
 
-    fn live(&self, seat: usize, job: &impl Job) {
+    fn live(&self, seat: usize, job: &dyn Job) {
         self.office().work(seat as u32 + 1, seat, job).expect("there is room in the file");
     }
 
@@ -83,7 +83,7 @@ impl Rehearsal {
         }
     }
 
-    fn take_over(&self, died: &[bool], job: &impl Job, take: &mut Take<'_>) -> crew::Harvest {
+    fn take_over(&self, died: &[bool], job: &dyn Job, take: &mut Take<'_>) -> crew::Harvest {
         let staff = Staff { workers: 1, caller_works: true, builder: Builder::new() };
         crew::take_over(self.office(), job, &staff, died, take)
     }

@@ -12,10 +12,15 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What a call does with a chunk.
+/// What a call does with a chunk. All else is the same for all calls, and compiled once.
 pub(super) trait Job {
-    /// The chunks have results, not the items.
-    const WHOLE_CHUNKS: bool;
+    /// Whether the chunks have results, not the items.
+    fn is_by_chunk(&self) -> bool {
+        false
+    }
+
+    /// The type of the caller's function, for what is told of the workers.
+    fn task(&self) -> &'static str;
 
     /// Does the items of a chunk.
     fn run(&self, chunk: usize, items: Range<usize>, desk: &mut Desk<'_>);
@@ -36,7 +41,7 @@ pub(super) struct Desk<'a> {
 
 impl Office<'_> {
     /// Works until nothing is left to claim. An error if results could not be sent: those are lost, and the worker stops.
-    pub(super) fn work(&self, worker: u32, seat: usize, job: &impl Job) -> Result<(), Errno> {
+    pub(super) fn work(&self, worker: u32, seat: usize, job: &dyn Job) -> Result<(), Errno> {
         let (number, seat) = (seat, self.table.seat(seat));
         let mut desk = Desk { seat, outbox: Outbox::new(self.sheet, seat, number) };
         while let Some(chunk) = self.table.claim(worker) {

@@ -158,7 +158,16 @@ impl Builder {
         F: FnOnce() -> R,
         R: Serialize + DeserializeOwned,
     {
-        match self.fork(std::mem::needs_drop::<F>(), std::any::type_name::<F>())? {
+        self.spawn_as(std::any::type_name::<F>(), body)
+    }
+
+    /// The same for a closure of this crate's, which runs another: that one's type is what is told.
+    pub(crate) fn spawn_as<F, R>(self, task: &'static str, body: F) -> Result<Child<R>>
+    where
+        F: FnOnce() -> R,
+        R: Serialize + DeserializeOwned,
+    {
+        match self.fork(std::mem::needs_drop::<F>(), task)? {
             Born::Here(record, bequest) => {
                 bequest.tell(body);
                 family::say_departed();
