@@ -280,9 +280,14 @@ impl Desk {
             return self.outcome(ticket.index, word, read)?.map_err(TaskError::Decode);
         }
         drop(books);
+        read(&self.kept_outcome(ticket)?).map_err(TaskError::Decode)
+    }
+
+    /// The outcome that was taken out of the slot.
+    fn kept_outcome(&self, ticket: &Ticket) -> Outcome {
         let mut outcome = None;
         self.note(ticket, |notes| outcome = notes.outcome.take());
-        read(&outcome.unwrap_or(Err(TaskError::Taken))?).map_err(TaskError::Decode)
+        outcome.unwrap_or(Err(TaskError::Taken))
     }
 
     /// Changes a ticket's notes.
@@ -303,43 +308,48 @@ impl Desk {
     }
 
     /// What is in a slot whose task has an outcome; `read` gets an encoded result.
+    #[inline]
     pub(super) fn outcome<T>(
         &self,
         index: u32,
         word: Word,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, TaskError> {
-        let slot = self.shop.slot(index);
+        if word.kind != Kind::Value {
+            return Err(self.failure(index, word));
+        }
         let mut buffer = Vec::new();
-        let no_memory = |errno: crate::sys::Errno| TaskError::OutOfMemory(errno.to_string());
-        let mut result = |read: &mut dyn FnMut(&[u8])| {
-            slot.read(&self.shop.annex, index, Part::Result, &mut buffer, read).map_err(no_memory)
+        let slot = self.shop.slot(index);
+        slot.read(&self.shop.annex, index, Part::Result, &mut buffer, read).map_err(no_memory)
+    }
+
+    /// The error in a slot whose task has one.
+    #[cold]
+    fn failure(&self, index: u32, word: Word) -> TaskError {
+        let slot = self.shop.slot(index);
+        let told = |tell: fn(&[u8]) -> TaskError| {
+            let read = slot.read(&self.shop.annex, index, Part::Result, &mut Vec::new(), tell);
+            read.unwrap_or_else(no_memory)
         };
-        let mut error = None;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match word.kind {
-            Kind::Value => {
-                return slot
-                    .read(&self.shop.annex, index, Part::Result, &mut buffer, read)
-                    .map_err(no_memory);
-            }
-            Kind::Panicked => result(&mut |bytes| {
-                error = postcard::from_bytes::<PanicReport>(bytes).ok().map(TaskError::Panicked);
-            })?,
-            Kind::Unencodable => result(&mut |bytes| error = Some(TaskError::Encode(text(bytes))))?,
-            Kind::Undecodable => result(&mut |bytes| error = Some(TaskError::Decode(text(bytes))))?,
-            Kind::Unwritable => result(&mut |bytes| error = Some(TaskError::unwritable(bytes)))?,
+            Kind::Panicked => told(|bytes| match postcard::from_bytes::<PanicReport>(bytes) {
+                Ok(report) => TaskError::Panicked(report),
+                Err(_) => TaskError::Decode("the report of a panic".to_owned()),
+            }),
+            Kind::Unencodable => told(|bytes| TaskError::Encode(text_of(bytes))),
+            Kind::Undecodable => told(|bytes| TaskError::Decode(text_of(bytes))),
+            Kind::Unwritable => told(TaskError::unwritable),
             Kind::Died => {
                 let task = slot.task();
                 let death = WorkerDeath::new(&self.shop, word.holder, word.attempts, task);
-                error = Some(TaskError::WorkerDied(death));
+                TaskError::WorkerDied(death)
             }
-            Kind::TimedOut => error = Some(TaskError::TimedOut),
-            Kind::Cancelled => error = Some(TaskError::Cancelled),
-            Kind::Broken => error = Some(TaskError::pool_failed(&self.shop)),
-            Kind::Free | Kind::Queued | Kind::Running => error = Some(TaskError::Taken),
+            Kind::TimedOut => TaskError::TimedOut,
+            Kind::Cancelled => TaskError::Cancelled,
+            Kind::Broken => TaskError::pool_failed(&self.shop),
+            // Those of a task whose outcome somebody else has taken; a value is none of these.
+            Kind::Value | Kind::Free | Kind::Queued | Kind::Running => TaskError::Taken,
         }
-        Err(error.unwrap_or_else(|| TaskError::Decode("the report of a panic".to_owned())))
     }
 
     /// All tasks that have an outcome, for those who wait by descriptor.
@@ -350,4 +360,12 @@ impl Desk {
         tickets.extend(tenants.filter(|ticket| self.is_done(ticket)).map(Arc::clone));
         tickets
     }
+}
+
+fn no_memory(errno: crate::sys::Errno) -> TaskError {
+    TaskError::OutOfMemory(errno.to_string())
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -3,23 +3,17 @@
 //! The thread that maps holds slots of its own and feeds the ring in batches. It sleeps only when as much is in flight as may be, and is
 //! woken when half of that is done, so that neither it nor the workers change between sleep and work for each item.
 
-use crate::deadline::Deadline;
-use crate::error::Result;
 use crate::pool::Pool;
 use crate::pool::chunk::{self, Chunk};
-use crate::pool::desk::Closed;
 use crate::pool::error::TaskError;
 use crate::pool::job::Job;
-use crate::pool::shop::Mode;
-use crate::pool::slot::{Part, SLEEPER};
+use crate::pool::slot::Part;
 use crate::pool::submit::TaskOptions;
+use crate::pool::tour::{Argument, Flight, Tour, Unused};
 use crate::pool::values::Values;
-use crate::pool::word::Kind;
 use crate::pool::{annex, wire};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// How items are mapped; see [`Pool::map_with`], [`Pool::imap_with`].
 ///
@@ -105,70 +99,17 @@ impl MapOptions {
     }
 }
 
-/// The first chunk of a `map` that chooses for itself.
-const FIRST_CHUNK: usize = 16;
-/// Work of less time is not worth a chunk of its own.
-const CHUNK_NS_MIN: usize = 20_000;
 /// A chunk does not grow beyond this.
 const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// Nor does it have more items.
 const SIZE_MAX: usize = 1 << 16;
 /// What of numbers fits onto the stage.
 const STAGED_BYTES: usize = annex::PLACE_BYTES - chunk::HEAD;
-/// How many tasks are put into the ring at once.
-const BATCH: usize = 16;
-/// So many items are worth a wake-up, in however many tasks they are.
-const BATCH_ITEMS: usize = 128;
-
-/// A chunk that is under way: its slot, and its items.
-#[derive(Clone, Copy)]
-struct Flight {
-    slot: u32,
-    first: usize,
-    count: u32,
-}
-
-/// A chunk's argument.
-enum Argument<'a> {
-    Bytes(&'a [u8]),
-    /// On the stage already, so many bytes.
-    Staged(usize),
-}
-
-/// A slot that goes back if nothing is put into it.
-struct Unused<'a> {
-    pool: &'a Pool,
-    slot: u32,
-}
-
-impl Unused<'_> {
-    fn into_slot(self) -> u32 {
-        std::mem::ManuallyDrop::new(self).slot
-    }
-}
-
-impl Drop for Unused<'_> {
-    fn drop(&mut self) {
-        self.pool.desk.release(self.slot);
-    }
-}
 
 /// A `map` under way.
 struct Mapping<'a, R> {
-    pool: &'a Pool,
-    options: MapOptions,
-    job: Job,
+    tour: Tour<'a>,
     values: Values<R>,
-    flights: Vec<Flight>,
-    /// Filled slots that are not in the ring yet.
-    pending: Vec<u32>,
-    released: Vec<u32>,
-    window: usize,
-    /// Arguments are written to the stage.
-    is_staged: bool,
-    begun: Instant,
-    /// How many items have come back.
-    done: usize,
 }
 
 impl Pool {
@@ -238,15 +179,6 @@ impl Pool {
     }
 }
 
-/// How many of the items that are left the next chunk may have. Of what nobody knows (0), any number.
-fn share_of(left: usize, workers: usize, worthwhile: usize) -> usize {
-    if left == 0 {
-        return usize::MAX;
-    }
-    // Small enough for the last ones to balance; larger where that is too little work, but there is something for everybody.
-    (left / (8 * workers)).max(worthwhile.min(left / (2 * workers)))
-}
-
 impl<R: DeserializeOwned> Mapping<'_, R> {
     fn run<A: Serialize>(
         pool: &Pool,
@@ -254,83 +186,42 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         job: Job,
         mut items: impl Iterator<Item = A>,
     ) -> Values<R> {
-        // Of numbers, so much is under way as there are places on the stage.
         let is_staged = wire::is_number::<A>() && options.chunk.is_none();
-        let window_max = if is_staged { annex::PLACES as usize } else { usize::MAX };
-        let mut mapping = Mapping {
-            pool,
-            options,
-            job,
-            values: Values::with_capacity(items.size_hint().0),
-            flights: Vec::new(),
-            pending: Vec::new(),
-            released: Vec::new(),
-            window: (pool.desk.shop.slots.len() * 3 / 4).clamp(1, window_max),
-            is_staged,
-            begun: Instant::now(),
-            done: 0,
-        };
-        if let Err(error) = pool.check_owner().and_then(|()| pool.check_code(job)) {
-            mapping.refuse(items, &TaskError::NotSubmitted(error.to_string()));
-            return mapping.into_values();
-        }
-        let mut chunk = Chunk::default();
-        let mut size = 0;
-        let mut has_more = true;
-        while has_more || !mapping.flights.is_empty() {
-            while has_more && mapping.flights.len() < mapping.window {
-                let slot = match mapping.take_slot() {
-                    Ok(Some(slot)) => slot,
-                    Ok(None) => break,
-                    Err(text) => {
-                        mapping.refuse(&mut items, &TaskError::NotSubmitted(text));
-                        has_more = false;
-                        break;
-                    }
-                };
-                size = mapping.next_size::<A>(size, items.size_hint().0);
-                has_more = mapping.feed(&mut items, &mut chunk, size, slot);
-            }
-            mapping.send();
-            if mapping.collect() == 0 && !mapping.flights.is_empty() {
-                mapping.sleep(has_more);
-            }
-        }
-        mapping.into_values()
-    }
-
-    fn into_values(mut self) -> Values<R> {
-        std::mem::replace(&mut self.values, Values::with_capacity(0))
-    }
-
-    /// How many items the next chunk is to have.
-    fn next_size<A>(&self, last: usize, left: usize) -> usize {
-        if let Some(size) = self.options.chunk {
-            return size;
-        }
-        let workers = self.pool.desk.shop.head.target.load(Ordering::Relaxed).max(1) as usize;
         let most = match (wire::is_number::<A>(), wire::is_number::<R>()) {
             (true, true) => STAGED_BYTES / size_of::<A>().max(size_of::<R>()),
             _ => SIZE_MAX,
         };
-        // As far as is known, and with the time for starting.
-        let ns = self.begun.elapsed().as_nanos() as usize * workers / self.done.max(1);
-        let worthwhile = if self.done == 0 { 1 } else { CHUNK_NS_MIN / ns.max(1) };
-        share_of(left, workers, worthwhile).min((2 * last).clamp(FIRST_CHUNK, most)).max(1)
-    }
-
-    /// A slot for the next chunk. Waits for one only if this `map` has none at all: what it has must be collected first.
-    fn take_slot(&self) -> std::result::Result<Option<u32>, String> {
-        let desk = &self.pool.desk;
-        if desk.shop.mode() != Mode::Open {
-            return Err(self.pool.closed().to_string());
+        let mut mapping = Mapping {
+            tour: Tour::new(pool, options, job, is_staged),
+            values: Values::with_capacity(items.size_hint().0),
+        };
+        if let Err(error) = pool.check_owner().and_then(|()| pool.check_code(job)) {
+            mapping.refuse(items.count(), &TaskError::NotSubmitted(error.to_string()));
+            return mapping.values;
         }
-        match desk.try_take() {
-            None if self.flights.is_empty() => {
-                desk.take(Deadline::NEVER).map_err(|Closed| self.pool.closed().to_string())
+        let mut chunk = Chunk::default();
+        let mut size = 0;
+        let mut has_more = true;
+        while has_more || mapping.tour.is_under_way() {
+            while has_more && mapping.tour.may_have_another() {
+                let slot = match mapping.tour.take_slot() {
+                    Ok(Some(slot)) => slot,
+                    Ok(None) => break,
+                    Err(text) => {
+                        mapping.refuse(items.by_ref().count(), &TaskError::NotSubmitted(text));
+                        has_more = false;
+                        break;
+                    }
+                };
+                size = mapping.tour.next_size(size, most, items.size_hint().0);
+                has_more = mapping.feed(&mut items, &mut chunk, size, slot);
             }
-            slot => Ok(slot),
+            mapping.tour.send();
+            if mapping.collect() == 0 && mapping.tour.is_under_way() {
+                mapping.tour.sleep(has_more);
+            }
         }
+        mapping.values
     }
 
     /// Makes one chunk a task in `slot`; false when there are no more items.
@@ -341,10 +232,11 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         size: usize,
         slot: u32,
     ) -> bool {
-        let slot = Unused { pool: self.pool, slot };
+        let tour = &self.tour;
+        let slot = Unused { pool: tour.pool, slot };
         let first = self.values.len();
-        let annex = &self.pool.desk.shop.annex;
-        let staged = match self.is_staged {
+        let annex = &tour.pool.desk.shop.annex;
+        let staged = match tour.is_staged {
             true => annex.fill(slot.slot, Part::Argument, |place| chunk::fill(place, items, size)),
             false => None,
         };
@@ -359,164 +251,44 @@ impl<R: DeserializeOwned> Mapping<'_, R> {
         self.values.extend(count as usize);
         let mut has_more = extended.as_ref().copied().unwrap_or(true);
         if let Err(text) = extended {
-            self.refuse(std::iter::once(()), &TaskError::NotSubmitted(text));
+            self.refuse(1, &TaskError::NotSubmitted(text));
         }
         if count > 0
-            && let Err(error) = self.launch(slot, first, count, argument)
+            && let Err(error) = self.tour.launch(slot, first, count, argument)
         {
             let error = TaskError::NotSubmitted(error.to_string());
             self.values.fail(first..first + count as usize, &error);
         }
-        if self.options.stop_at_error && self.values.has_errors() {
-            self.stop();
-            self.refuse(items, &TaskError::Cancelled);
+        if self.is_to_stop() {
+            self.tour.stop();
+            self.refuse(items.count(), &TaskError::Cancelled);
             has_more = false;
         }
         has_more
     }
 
-    fn launch(
-        &mut self,
-        slot: Unused<'_>,
-        first: usize,
-        count: u32,
-        argument: Argument<'_>,
-    ) -> Result<()> {
-        let slot = slot.into_slot();
-        match argument {
-            Argument::Bytes(bytes) => self.pool.fill(slot, self.options.task, self.job, bytes)?,
-            Argument::Staged(bytes) => {
-                self.pool.prepare(slot, self.options.task, self.job);
-                self.pool.desk.shop.slot(slot).set_staged(Part::Argument, bytes);
-            }
-        }
-        self.pool.commit(slot);
-        self.pending.push(slot);
-        self.flights.push(Flight { slot, first, count });
-        let workers = self.pool.desk.shop.head.target.load(Ordering::Relaxed) as usize;
-        if self.is_batch() || self.flights.len() <= 2 * workers {
-            self.send();
-        }
-        Ok(())
-    }
-
-    /// Whether there is enough that is pending. The workers are to begin while the rest is being fed.
-    fn is_batch(&self) -> bool {
-        let pending = &self.flights[self.flights.len() - self.pending.len()..];
-        pending.len() >= BATCH
-            || pending.iter().map(|flight| flight.count as usize).sum::<usize>() >= BATCH_ITEMS
-    }
-
-    /// Puts into the ring what is pending. If the pool takes nothing they have an outcome that says so.
-    fn send(&mut self) {
-        if !self.pending.is_empty() {
-            self.pool.enqueue(&self.pending);
-            self.pending.clear();
-        }
-    }
-
     /// Takes what is done; how many chunks.
     fn collect(&mut self) -> usize {
-        let (desk, before) = (&self.pool.desk, self.flights.len());
-        let mut kept = 0;
-        for at in 0..before {
-            let Flight { slot, first, count } = self.flights[at];
-            let word = desk.shop.slot(slot).word();
-            if !word.kind.is_outcome() {
-                self.flights.swap(kept, at);
-                kept += 1;
-                continue;
-            }
-            let values = &mut self.values;
-            let taken = desk.outcome(slot, word, |bytes| values.take(first, count, bytes));
-            if let Err(error) = taken {
-                self.values.fail(first..first + count as usize, &error);
-            }
-            self.done += count as usize;
-            self.released.push(slot);
+        let values = &mut self.values;
+        let collected =
+            self.tour.collect(&mut |Flight { first, count, .. }, outcome| match outcome {
+                Ok(bytes) => values.take(first, count, bytes),
+                Err(error) => values.fail(first..first + count as usize, &error),
+            });
+        if self.is_to_stop() {
+            self.tour.stop();
         }
-        self.flights.truncate(kept);
-        desk.release_all(&self.released);
-        self.released.clear();
-        if self.options.stop_at_error && self.values.has_errors() {
-            self.stop();
-        }
-        before - self.flights.len()
+        collected
     }
 
-    /// Waits until it is worth looking: for the next one if all are under way, else for half of them.
-    fn sleep(&mut self, has_more: bool) {
-        let shop = &self.pool.desk.shop;
-        let place = if has_more { self.flights.len() / 2 } else { 0 };
-        let Some(flight) = self.flights.get(place) else { return };
-        let slot = shop.slot(flight.slot);
-        let generation = slot.word().generation;
-        if !has_more {
-            shop.await_outcome(slot, generation, Deadline::NEVER);
-            return;
-        }
-        // Woken by that one, or by whoever finds that few are queued.
-        let low = (self.window / 2).max(1) as u32;
-        let is_any_done =
-            || self.flights.iter().any(|flight| shop.slot(flight.slot).word().kind.is_outcome());
-        shop.await_any(Deadline::NEVER, || {
-            slot.watched.fetch_or(SLEEPER, Ordering::SeqCst);
-            shop.head.low_water.fetch_max(low, Ordering::SeqCst);
-            slot.word().kind.is_outcome() || shop.ring.len() < u64::from(low) && is_any_done()
-        });
+    fn is_to_stop(&self) -> bool {
+        self.tour.options.stop_at_error && self.values.has_errors()
     }
 
-    /// Cancels what has not begun.
-    fn stop(&mut self) {
-        self.send();
-        for flight in &self.flights {
-            let slot = self.pool.desk.shop.slot(flight.slot);
-            let word = slot.word();
-            if word.kind == Kind::Queued && slot.step(word, word.as_kind(Kind::Cancelled)) {
-                self.pool.desk.shop.settled(slot);
-            }
-        }
-    }
-
-    /// All that is left has the same error.
-    fn refuse<A>(&mut self, items: impl Iterator<Item = A>, error: &TaskError) {
-        for _ in items {
-            let index = self.values.len();
-            self.values.extend(1);
-            self.values.fail(index..index + 1, error);
-        }
-    }
-}
-
-impl<R> Drop for Mapping<'_, R> {
-    /// If code of the user's panicked: nobody will ask for what is under way.
-    fn drop(&mut self) {
-        if self.flights.is_empty() {
-            return;
-        }
-        self.pool.enqueue(&self.pending);
-        for flight in &self.flights {
-            let ticket = self.pool.desk.issue(flight.slot, None);
-            self.pool.desk.forget(&ticket);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What comes last may cost more than all before it: whatever that was worth, no worker gets it all.
-    #[test]
-    fn the_last_items_are_for_all_workers() {
-        for (left, workers) in [(100_000, 2), (4096, 2), (100, 2), (5000, 64)] {
-            for worthwhile in [1, 100, 10_000, usize::MAX] {
-                let share = share_of(left, workers, worthwhile);
-                assert!(share <= left / (2 * workers), "{share} of {left} for {workers}");
-                assert!(share >= (left / (8 * workers)).min(worthwhile), "{share} of {left}");
-            }
-        }
-        assert_eq!(share_of(0, 2, 1), usize::MAX);
-        assert_eq!((share_of(1, 4, 1000), share_of(6400, 2, 500)), (0, 500));
+    /// So many more have the same error.
+    fn refuse(&mut self, items: usize, error: &TaskError) {
+        let first = self.values.len();
+        self.values.extend(items);
+        self.values.fail(first..first + items, error);
     }
 }

@@ -24,6 +24,7 @@ mod stopper;
 mod submit;
 mod supervisor;
 mod task;
+mod tour;
 mod values;
 mod watch;
 mod wire;
