@@ -57,15 +57,16 @@ by_matrix() {
 
 # One build serves all of them. Without a mutant each case must pass.
 build_matrix() {
-    local case
     matrix=$(cargo test --no-run --message-format=json \
         --features mutants,kill-matrix --test kill_matrix 2>"$log/matrix-build.txt" |
         grep -oP '"executable":"\K[^"]*/kill_matrix-[^"]*') || exit 1
-    for case in $(for mutant in "${mutants[@]}"; do matrix_case "$mutant"; done | sort -u); do
-        [[ $(by_matrix none "$case") == - ]] && continue
-        echo "the kill matrix fails without a mutant: see $log/none-matrix.txt" >&2
-        exit 1
-    done
+    # In pairs, as below.
+    local status=0
+    for mutant in "${mutants[@]}"; do matrix_case "$mutant"; done | sort -u |
+        xargs -P 2 -I CASE env OFFSPRING_MATRIX=first OFFSPRING_MUTANT= timeout --kill-after=5 60 "$matrix" CASE >"$log/none-matrix.txt" 2>&1 || status=$?
+    ((status == 0)) && return
+    echo "the kill matrix fails without a mutant: see $log/none-matrix.txt" >&2
+    exit 1
 }
 
 # One binary of each proof serves all mutants. A proof that fails anyway catches nothing.

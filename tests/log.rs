@@ -37,6 +37,7 @@ fn main() {
         case!(through::thread_forwards_for_a_fork_server),
         case!(through::needs_a_logger_and_happens_once),
         case!(life::children_start_and_end),
+        case!(life::children_of_a_parallel_call_run_its_function),
         case!(life::takeover_is_told_after_the_unlock),
         case!(life::guard_with_news_is_a_guard),
         case!(life::workers_are_replaced),

@@ -3,7 +3,7 @@
 use crate::ears::{KEPT, Keeper, heard, kept};
 use log::LevelFilter;
 use offspring::{
-    Builder, Condvar, LockError, Mutex, Pool, Shared, Signal, children, log_to, spawn,
+    Builder, Condvar, LockError, Mutex, Pool, Shared, Signal, children, log_to, par_map, spawn,
 };
 
 /// What was kept, without pids and addresses.
@@ -88,6 +88,15 @@ fn died<'a, T>(locked: Result<T, LockError<'a, u32>>) -> offspring::OwnerDied<'a
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("expected a dead owner"),
     }
+}
+
+/// What they run is the caller's function, and nothing of ours around it.
+pub(crate) fn children_of_a_parallel_call_run_its_function() {
+    log_to(Keeper, LevelFilter::Debug).unwrap();
+    assert_eq!(par_map(&[1, 2], |n| n + 1).unwrap(), [2, 3]);
+    let said = said();
+    let begun = "DEBUG offspring: started par-1 (pid N) to run log::life::children_of_a_parallel_call_run_its_function::";
+    assert!(said[0].starts_with(begun), "{said:?}");
 }
 
 pub(crate) fn takeover_is_told_after_the_unlock() {
