@@ -12,7 +12,6 @@ use crate::pool::map::MapOptions;
 use crate::pool::shop::Mode;
 use crate::pool::slot::{Part, SLEEPER};
 use crate::pool::word::Kind;
-use std::num::NonZero;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -22,7 +21,7 @@ const FIRST_CHUNK: usize = 16;
 const CHUNK_NS_MIN: usize = 20_000;
 /// How many tasks are put into the ring at once.
 const BATCH: usize = 16;
-/// So many items are worth a wake-up, in however many tasks they are, as long as nobody knows what they cost.
+/// So many items are worth a wake-up, in however many tasks they are.
 const BATCH_ITEMS: usize = 128;
 
 /// A chunk that is under way: its slot, and its items.
@@ -73,8 +72,6 @@ pub(super) struct Tour<'a> {
     begun: Instant,
     /// How many items have come back.
     done: usize,
-    /// How many items are worth a chunk of their own, as far as is known; 0: it is not.
-    worthwhile: usize,
 }
 
 /// How many of the items that are left the next chunk may have. Of what nobody knows (0), any number.
@@ -104,7 +101,6 @@ impl<'a> Tour<'a> {
             is_staged,
             begun: Instant::now(),
             done: 0,
-            worthwhile: 0,
         }
     }
 
@@ -121,17 +117,15 @@ impl<'a> Tour<'a> {
     }
 
     /// How many items the next chunk is to have, after one of `last`; no chunk has more than `most`, and so many are `left`.
-    pub(super) fn next_size(&mut self, last: usize, most: usize, left: usize) -> usize {
+    pub(super) fn next_size(&self, last: usize, most: usize, left: usize) -> usize {
         if let Some(size) = self.options.chunk {
             return size;
         }
         let workers = self.workers();
-        // With the time for starting, and for getting the items.
-        let ns = || self.begun.elapsed().as_nanos() as usize * workers;
-        if let Some(ns) = NonZero::new(self.done).map(|done| ns() / done) {
-            self.worthwhile = (CHUNK_NS_MIN / ns.max(1)).max(1);
-        }
-        let share = share_of(left, workers, self.worthwhile);
+        // As far as is known, and with the time for starting.
+        let ns = self.begun.elapsed().as_nanos() as usize * workers / self.done.max(1);
+        let worthwhile = if self.done == 0 { 1 } else { CHUNK_NS_MIN / ns.max(1) };
+        let share = share_of(left, workers, worthwhile);
         share.min((2 * last).clamp(FIRST_CHUNK, most)).max(1)
     }
 
@@ -168,22 +162,17 @@ impl<'a> Tour<'a> {
         self.pool.commit(slot);
         self.pending.push(slot);
         self.flights.push(Flight { slot, first, count });
-        if self.is_batch() {
+        if self.is_batch() || self.flights.len() <= 2 * self.workers() {
             self.send();
         }
         Ok(())
     }
 
-    /// Whether there is enough that is pending. The workers are to begin while the rest is being fed, but whoever is woken for a trifle
-    /// takes the CPU from the one who feeds.
+    /// Whether there is enough that is pending. The workers are to begin while the rest is being fed.
     fn is_batch(&self) -> bool {
         let pending = &self.flights[self.flights.len() - self.pending.len()..];
-        let items: usize = pending.iter().map(|flight| flight.count as usize).sum();
-        let is_enough = match self.worthwhile {
-            0 => items >= BATCH_ITEMS || self.flights.len() <= 2 * self.workers(),
-            worthwhile => items >= worthwhile,
-        };
-        is_enough || pending.len() >= BATCH
+        pending.len() >= BATCH
+            || pending.iter().map(|flight| flight.count as usize).sum::<usize>() >= BATCH_ITEMS
     }
 
     /// Puts into the ring what is pending. If the pool takes nothing they have an outcome that says so.
